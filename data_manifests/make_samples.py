@@ -1,0 +1,126 @@
+"""Make the bundled samples from the data packs: `HTCV_DATA=... python data_manifests/make_samples.py`.
+
+Deterministic: a second run writes the same bytes (same Pillow and zlib). Prints the files' sizes and
+checksums, which go into the manifests.
+"""
+
+import argparse
+import gzip
+import hashlib
+import io
+import tarfile
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from htcv_lib.data.archive import read_members
+from htcv_lib.data.cifar import TILE, decode_mosaics
+from htcv_lib.data.digits import read_idx
+from htcv_lib.data.fetch import locate
+from htcv_lib.data.manifest import load_manifest
+
+SHORT_SIDE = 96  # pixels of a sample's pet photograph
+COUNTS = {"trainval": 220, "test": 100}  # pets
+MNIST_COUNTS = {"train": 2000, "t10k": 1000}
+CIFAR_SHAPES = {"train": (25, 40), "test": (25, 20)}  # rows, columns of a mosaic
+BIG_BREEDS = 100  # pairs of one breed in a list, from which the rest is filled up
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> None:
+    """Write files sorted by name, without times and owners."""
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in sorted(members):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(members[name]), 0o644
+            tar.addfile(entry, io.BytesIO(members[name]))
+
+
+def spread(lines: list[str], count: int) -> list[str]:
+    """All lines of the breeds with few pairs, then evenly spaced ones of the others, in the list's order."""
+    breeds = defaultdict(list)
+    for i, line in enumerate(lines):
+        breeds[line.split()[0].rsplit("_", 1)[0]].append(i)
+    big = [where for where in breeds.values() if len(where) > BIG_BREEDS // 2]
+    keep = [i for where in breeds.values() if where not in big for i in where]
+    for k, where in enumerate(big):
+        share = (count - len(keep)) // (len(big) - k)
+        keep += [where[int(j)] for j in np.linspace(0, len(where) - 1, share)]
+    return [lines[i] for i in sorted(keep)]
+
+
+def encoded(image: Image.Image, **how) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, **how)
+    return stream.getvalue()
+
+
+def pets_sample(folder: Path) -> list[Path]:
+    """Photographs at short side 96 with their trimaps, in the official layout."""
+    [archive] = locate(load_manifest("oxford_pets_630")).values()
+    pack = dict(read_members(archive, lambda name: True))
+    members = {}
+    for part, count in COUNTS.items():
+        lines = spread(pack[f"annotations/{part}.txt"].decode().splitlines(), count)
+        members[f"annotations/{part}.txt"] = "".join(f"{line}\n" for line in lines).encode()
+        for name in (line.split()[0] for line in lines):
+            photo = Image.open(io.BytesIO(pack[f"images/{name}.jpg"])).convert("RGB")
+            trimap = Image.open(io.BytesIO(pack[f"annotations/trimaps/{name}.png"]))
+            factor = SHORT_SIDE / min(photo.size)
+            size = tuple(round(side * factor) for side in photo.size)
+            photo = photo.resize(size, Image.Resampling.LANCZOS)
+            trimap = trimap.resize(size, Image.Resampling.NEAREST)
+            members[f"images/{name}.jpg"] = encoded(photo, format="JPEG", quality=88, optimize=True)
+            members[f"annotations/trimaps/{name}.png"] = encoded(trimap, format="PNG", optimize=True)
+    write_tar(folder / "oxford_pets.tar", members)
+    return [folder / "oxford_pets.tar"]
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
+    return gzip.compress(header + array.tobytes(), 9, mtime=0)
+
+
+def mnist_sample(folder: Path) -> list[Path]:
+    """The first digits of both official parts, as idx files."""
+    made = []
+    for name, path in sorted(locate(load_manifest("mnist")).items()):
+        made.append(folder / "mnist" / name)
+        made[-1].parent.mkdir(parents=True, exist_ok=True)
+        made[-1].write_bytes(idx_bytes(read_idx(path)[: MNIST_COUNTS[name.split("-")[0]]]))
+    return made
+
+
+def cifar_sample(folder: Path) -> list[Path]:
+    """The first images of both official parts, one lossless mosaic each; no test image is from a JPEG copy."""
+    paths = locate(load_manifest("cifar10_pack"))
+    with np.load(paths["cifar10_labels.npz"]) as stored:
+        table = dict(stored)
+    members, labels = {}, {"class_names": table["class_names"]}
+    for part, (rows, columns) in CIFAR_SHAPES.items():
+        tiles = decode_mosaics(paths, part)[: rows * columns]  # (N, 3, 32, 32)
+        mosaic = tiles.reshape(rows, columns, 3, TILE, TILE).transpose(0, 3, 1, 4, 2)
+        image = Image.fromarray(np.ascontiguousarray(mosaic.reshape(rows * TILE, columns * TILE, 3)))
+        members[f"{part}_00.webp"] = encoded(image, format="WEBP", lossless=True, quality=100, method=6)
+        labels[f"{part}_labels"] = table[f"{part}_labels"][: rows * columns]
+    if not table["test_lossless"][: len(labels["test_labels"])].all():
+        raise ValueError("a test image of the sample comes from a JPEG copy")
+    write_tar(folder / "cifar10.tar", members)
+    np.savez_compressed(folder / "cifar10_labels.npz", **labels)
+    return [folder / "cifar10.tar", folder / "cifar10_labels.npz"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "samples")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [*pets_sample(folder), *mnist_sample(folder), *cifar_sample(folder)]:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        print(f"- path: samples/{path.relative_to(folder)}\n  size: {path.stat().st_size}\n"
+              f"  checksum: sha256:{digest}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Random changes of a whole batch at once, on the device where it lies.
+
+Each piece is a callable `(batch, generator) -> batch`. A batch holds `image` (B, C, H, W) float in [0, 1]
+and, where there is one, `mask` (B, H, W) integer classes; geometry changes both alike, colour the image only.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Batch = dict[str, Tensor]
+Augmentation = Callable[[Batch, torch.Generator], Batch]
+
+
+def uniform(like: Tensor, generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """One number per image of the batch, uniform in [low, high): (B,)."""
+    return low + (high - low) * torch.rand(len(like), generator=generator, device=like.device)
+
+
+@dataclass(frozen=True)
+class Compose:
+    """One piece after the other."""
+
+    pieces: Sequence[Augmentation]
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        for piece in self.pieces:
+            batch = piece(batch, generator)
+        return batch
+
+
+@dataclass(frozen=True)
+class RandomFlip:
+    """Left becomes right, with probability `p` for each image."""
+
+    p: float = 0.5
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        flip = uniform(batch["image"], generator) < self.p  # (B,)
+        changed = {}
+        for name in ("image", "mask"):
+            if name in batch:
+                tensor = batch[name]
+                chosen = flip.view(-1, *[1] * (tensor.ndim - 1))
+                changed[name] = torch.where(chosen, tensor.flip(-1), tensor)
+        return batch | changed
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop:
+    """A window of random area and shape, enlarged to the size of the batch.
+
+    Args:
+        scale: Range of the window's area as a fraction of the image's, uniform.
+        ratio: Range of its width over its height, in units of the image's own; log-uniform. A side that
+            would be longer than the image's is cut to it.
+
+    The image is sampled bilinearly, the mask at the nearest pixel.
+    """
+
+    scale: tuple[float, float] = (0.5, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        image = batch["image"]
+        area = uniform(image, generator, *self.scale)  # (B,)
+        shape = uniform(image, generator, *map(math.log, self.ratio)).exp()
+        width, height = (area * shape).sqrt().clamp(max=1), (area / shape).sqrt().clamp(max=1)
+        x = uniform(image, generator, -1, 1) * (1 - width)  # centre, in [-1, 1]
+        y = uniform(image, generator, -1, 1) * (1 - height)
+        zero = torch.zeros_like(x)
+        theta = torch.stack([width, zero, x, zero, height, y], dim=1).view(-1, 2, 3)
+        grid = F.affine_grid(theta, list(image.shape), align_corners=False)  # (B, H, W, 2)
+        changed = {"image": F.grid_sample(image, grid, "bilinear", "border", align_corners=False)}
+        if "mask" in batch:
+            mask = batch["mask"][:, None].to(image.dtype)  # (B, 1, H, W)
+            mask = F.grid_sample(mask, grid, "nearest", "border", align_corners=False)
+            changed["mask"] = mask[:, 0].to(batch["mask"].dtype)
+        return batch | changed
+
+
+@dataclass(frozen=True)
+class ColorJitter:
+    """Brightness, contrast and saturation of each image times a factor in [1 - x, 1 + x], in this order."""
+
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        image = batch["image"]
+        factors = [uniform(image, generator, 1 - x, 1 + x).view(-1, 1, 1, 1)
+                   for x in (self.brightness, self.contrast, self.saturation)]
+        image = image * factors[0]
+        image = torch.lerp(grey(image).mean(dim=(-2, -1), keepdim=True), image, factors[1])
+        image = torch.lerp(grey(image), image, factors[2])
+        return batch | {"image": image.clamp(0, 1)}
+
+
+def grey(image: Tensor) -> Tensor:
+    """Luma of (B, 3, H, W), weights of ITU-R BT.601: (B, 1, H, W); one channel is its own luma."""
+    if image.shape[1] != 3:
+        return image.mean(dim=1, keepdim=True)
+    red, green, blue = image.unbind(1)
+    return (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
+
+
+def augmentation(name: str) -> Augmentation | None:
+    """A named recipe: "none" (None), "flip", "flip_crop" or "flip_crop_color"."""
+    recipes = {
+        "none": (),
+        "flip": (RandomFlip(),),
+        "flip_crop": (RandomFlip(), RandomResizedCrop()),
+        "flip_crop_color": (RandomFlip(), RandomResizedCrop(), ColorJitter()),
+    }
+    if name not in recipes:
+        raise ValueError(f"augmentation must be one of {', '.join(recipes)}, got {name!r}")
+    return Compose(recipes[name]) if recipes[name] else None

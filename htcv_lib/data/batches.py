@@ -1,0 +1,85 @@
+"""Batches cut from a set that lives on the device as uint8."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from htcv_lib.data.augment import Augmentation
+
+
+class TensorSet(Protocol):
+    """Anything with tensors of one length; `image` is uint8, the other fields hold classes."""
+
+    def tensors(self) -> dict[str, Tensor]: ...
+
+
+def stream_seed(seed: int, epoch: int, purpose: str) -> int:
+    """An independent seed for each epoch and purpose, so that what one draws never shifts another."""
+    digest = hashlib.blake2b(f"{seed}/{epoch}/{purpose}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+class Batches:
+    """Each `iter()` is one epoch of dict batches on the device.
+
+    The order of an epoch depends on seed and epoch only: not on the augmentation, the device or how the
+    epochs before ended. So runs with the same seed see the same order, and `state_dict` is small.
+
+    Args:
+        dataset: Has `tensors()`: `image` (N, C, H, W) uint8, and `mask` (N, H, W) or `label` (N,).
+        augment: A piece of `htcv_lib.data.augment`, applied to whole batches on the device.
+        drop_last: Leave out a last batch that is smaller than the others.
+
+    Yields dicts: `image` float32 (B, C, H, W) in [0, 1]; `mask`, `label` int64; `index` (B,) int64, the
+    positions in the set.
+    """
+
+    def __init__(self, dataset: TensorSet, batch_size: int, shuffle: bool = False,
+                 augment: Augmentation | None = None, seed: int = 0, device: str | torch.device = "cpu",
+                 drop_last: bool = False):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.augment = augment
+        self.seed = seed
+        self.device = torch.device(device)
+        self.drop_last = drop_last
+        self.epoch = 0  # epochs begun
+        self.fields = {name: tensor.to(self.device) for name, tensor in dataset.tensors().items()}
+        self.size = len(self.fields["image"])
+        if batch_size < 1 or len(self) == 0:
+            raise ValueError(f"no batch of {batch_size} can be cut from {self.size} items")
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where in its stream of epochs this is; load it and the next `iter()` draws what would have come."""
+        return {"seed": self.seed, "epoch": self.epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.seed, self.epoch = int(state["seed"]), int(state["epoch"])
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        return self._epoch(epoch)
+
+    def _epoch(self, epoch: int) -> Iterator[dict[str, Tensor]]:
+        order = torch.arange(self.size)
+        if self.shuffle:
+            order = torch.randperm(self.size, generator=self._generator("cpu", epoch, "order"))
+        order = order.to(self.device)
+        generator = self._generator(self.device, epoch, "augment")
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            index = order[start : start + self.batch_size]
+            batch = {"index": index}
+            for name, tensor in self.fields.items():
+                batch[name] = tensor[index].float().div_(255) if name == "image" else tensor[index].long()
+            yield batch if self.augment is None else self.augment(batch, generator)
+
+    def _generator(self, device: str | torch.device, epoch: int, purpose: str) -> torch.Generator:
+        return torch.Generator(device=device).manual_seed(stream_seed(self.seed, epoch, purpose))
