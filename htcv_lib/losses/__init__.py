@@ -1,0 +1,8 @@
+"""Losses: pure functions of logits and target; lower is better."""
+from htcv_lib._lazy import attach
+
+MODULES = {
+    "cross_entropy": ("cross_entropy_loss",),
+    "dice": ("ce_dice_loss", "dice_loss", "log_dice_loss"),
+}
+__getattr__, __dir__, __all__ = attach(__name__, MODULES)

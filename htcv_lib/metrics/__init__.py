@@ -1,0 +1,12 @@
+"""Metrics: pure functions of class maps; higher is better."""
+from htcv_lib._lazy import attach
+
+MODULES = {
+    "confusion": (
+        "confusion_matrix", "dice_per_class", "dice_score", "iou_per_class", "mean_iou", "per_image_iou",
+        "pixel_accuracy",
+    ),
+    "boundary": ("boundary_confusion", "boundary_iou", "boundary_labels"),
+    "ranking": ("order_statistics",),
+}
+__getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from htcv_lib.models.inspect import count_parameters
+from htcv_lib.models.unet import UNet
+
+SMALL = (4, 8, 8)
+VARIANTS = [(down, up) for down in ("maxpool", "strided") for up in ("transposed", "upsample")]
+
+
+@pytest.mark.parametrize(("down", "up"), VARIANTS)
+def test_logits_have_one_channel_a_class_at_the_resolution_of_the_image(down, up):
+    logits = UNet(SMALL, num_classes=5, down=down, up=up, in_channels=1)(torch.rand(2, 1, 8, 12))
+    assert logits.shape == (2, 5, 8, 12)
+
+
+@pytest.mark.parametrize(("down", "up"), VARIANTS)
+def test_every_unet_parameter_gets_a_gradient(down, up):
+    model = UNet(SMALL, down=down, up=up)
+    model(torch.rand(2, 3, 8, 12)).square().mean().backward()
+    missing = [name for name, p in model.named_parameters() if p.grad is None]
+    still = [name for name, p in model.named_parameters() if p.grad is not None and not p.grad.any()]
+    before_a_norm = [name for name in still if name.endswith("bias")]
+    assert missing == [] and still == before_a_norm
+
+
+def expected_parameters(down: str, up: str) -> int:
+    """From the report's plan, not from the code: 3x3 kernels, biases, one PReLU slope, two batch-norm numbers."""
+    pairs = [(3, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 256),
+             (256, 256), (512, 256), (256, 128), (256, 128), (128, 64), (128, 64), (64, 32), (64, 32), (32, 16)]
+    total = sum(9 * a * b + b + 1 + 2 * b for a, b in pairs) + 16 * 3 + 3
+    if down == "strided":
+        total += sum(9 * c * c + c for c in (32, 64, 128, 256))
+    if up == "transposed":
+        total += sum(9 * c * c + c for c in (256, 128, 64, 32))
+    return total
+
+
+@pytest.mark.parametrize(("down", "up", "millions"), [
+    ("maxpool", "transposed", 5.10), ("strided", "transposed", 5.88), ("strided", "upsample", 5.10)])
+def test_the_default_net_has_the_reports_number_of_parameters(down, up, millions):
+    with torch.device("meta"):
+        count = count_parameters(UNet(down=down, up=up))
+    assert count == expected_parameters(down, up)
+    assert round(count / 1e6, 2) == millions
+
+
+def test_sizes_that_do_not_halve_evenly_are_refused():
+    with pytest.raises(ValueError, match="multiples of 16"):
+        UNet((2, 2, 2, 2, 2))(torch.rand(1, 3, 32, 24))
+
+
+@pytest.mark.parametrize("choice", [{"down": "average"}, {"up": "nearest"}])
+def test_an_unknown_kind_of_resizing_is_refused(choice):
+    with pytest.raises(ValueError, match="must be"):
+        UNet(SMALL, **choice)
+
+
+def test_the_finest_skip_reaches_the_logits_without_the_bottleneck():
+    model = UNet(SMALL).eval()
+    with torch.no_grad():
+        for p in model.up.parameters():
+            p.zero_()  # nothing comes up from below
+        one, other = model(torch.zeros(1, 3, 8, 8)), model(torch.ones(1, 3, 8, 8))
+    assert not torch.equal(one, other)

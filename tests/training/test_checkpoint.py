@@ -1,0 +1,146 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from htcv_lib.training.loop import fit
+from htcv_lib.training.schedules import cosine_schedule, one_cycle, plateau
+
+QUIET = {"progress": False}
+PIECES = (Path(__file__).parent / "conftest.py").read_text().partition("@pytest.fixture")[0]
+# a training with every kind of state; the argument tells when to kill itself: after an epoch, or within one
+SCRIPT = PIECES + """
+import os, random, signal, sys
+from pathlib import Path
+import numpy as np
+from htcv_lib.training.loop import fit
+from htcv_lib.training.schedules import cosine_schedule
+
+folder, kill_at = Path(sys.argv[1]), int(sys.argv[2])
+torch.set_num_threads(1)
+model = toy_model(dropout=0.3).to(memory_format=torch.channels_last)
+optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+steps = [0]
+
+def objective(batch):
+    steps[0] += 1
+    if steps[0] == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    noise = random.random() + np.random.rand()  # the other two global generators
+    return {"loss": squared_error(model, batch)["loss"] * (1 + 0.01 * noise)}
+
+phase = Phase("toy", objective, optimizer, repeat=lambda history: 1 + (history.last("toy/loss", 4) > 2),
+              clip_norm=1.0, scheduler=cosine_schedule(optimizer, steps=60, warmup=3))
+history = fit([phase], ToyBatches(), epochs=6, evaluate=lambda: {"norm": model[0].weight.norm().item()}, ema=0.9,
+              checkpoint=folder / "toy.pt", models={"toy": model}, seed=7, progress=False)
+history.save(folder / "history.csv")
+torch.save([model.state_dict(), history.first_losses], folder / "result.pt")
+print(history.events)
+"""
+
+
+def run(folder: Path, kill_at: int = 0) -> int:
+    folder.mkdir(exist_ok=True)
+    root = Path(__file__).parents[2]
+    return subprocess.run([sys.executable, "-c", SCRIPT, str(folder), str(kill_at)], cwd=root, timeout=120,
+                          env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True).returncode
+
+
+def test_a_killed_training_goes_on_to_the_same_curve_bit_for_bit(tmp_path):
+    assert run(tmp_path / "whole") == 0
+    for kill_at in (11, 5):  # in a later epoch; then, after resuming, in the next one again
+        assert run(tmp_path / "killed", kill_at) == -signal.SIGKILL
+        assert not (tmp_path / "killed" / "result.pt").exists()
+    assert run(tmp_path / "killed") == 0
+    whole, killed = (torch.load(tmp_path / name / "result.pt", weights_only=True) for name in ("whole", "killed"))
+    assert whole[1] == killed[1]
+    assert all(torch.equal(whole[0][name], killed[0][name]) for name in whole[0])
+    curves = [pd.read_csv(tmp_path / name / "history.csv", dtype=str).drop(columns="images_per_s")
+              for name in ("whole", "killed")]
+    pd.testing.assert_frame_equal(*curves)  # the same digits
+    assert len(curves[0]) == 6 and curves[0]["train/toy/repeat"].astype(float).max() > 1  # the rule did decide
+
+
+def test_every_schedule_survives_a_checkpoint(toy, tmp_path):
+    makers = {
+        "cosine": lambda optimizer: cosine_schedule(optimizer, steps=12, warmup=2),
+        "one_cycle": lambda optimizer: one_cycle(optimizer, max_lr=0.01, steps=12),
+        "plateau": lambda optimizer: plateau(optimizer, patience=0),
+    }
+    for name, make in makers.items():
+        def train(epochs, file, make=make):
+            model = toy.model()
+            phase = toy.phase(model)
+            phase.scheduler = make(phase.optimizer)
+            return fit([phase], toy.Batches(), epochs=epochs, checkpoint=tmp_path / file, models={"toy": model},
+                       **QUIET)
+
+        whole = train(4, f"{name}-whole.pt").frame()
+        train(2, f"{name}.pt")
+        again = train(4, f"{name}.pt").frame()
+        pd.testing.assert_frame_equal(whole.drop(columns="images_per_s"), again.drop(columns="images_per_s"))
+
+
+def test_a_finished_checkpoint_returns_at_once_with_its_weights_and_history(toy, tmp_path):
+    def train(phase_of):
+        model = toy.model()
+        phase = phase_of(model)
+        history = fit([phase], toy.Batches(), epochs=3, ema=0.5, checkpoint=tmp_path / "toy.pt",
+                      models={"toy": model}, **QUIET)
+        return model, history
+
+    def forbidden(model):
+        phase = toy.phase(model)
+        phase.objective = lambda batch: pytest.fail("trained again")
+        return phase
+
+    (first, history), (second, stored) = train(toy.phase), train(forbidden)
+    assert all(torch.equal(first.state_dict()[name], value) for name, value in second.state_dict().items())
+    pd.testing.assert_frame_equal(history.frame(), stored.frame(), check_exact=True)
+    assert stored.events == [] and stored.train_s == history.train_s and stored.first_losses == history.first_losses
+
+
+def test_training_time_adds_up_over_resumptions(toy, tmp_path):
+    def train(epochs):
+        model = toy.model()
+        phase = toy.phase(model)
+        objective = phase.objective
+        phase.objective = lambda batch: time.sleep(0.01) or objective(batch)
+        return fit([phase], toy.Batches(), epochs=epochs, checkpoint=tmp_path / "toy.pt", models={"toy": model},
+                   **QUIET)
+
+    before = train(2).train_s
+    history = train(4)
+    assert before >= 0.06 and history.train_s >= before + 0.06
+    assert history.events == [{"event": "resumed", "epoch": 2, "step": 6}]
+
+
+def test_a_damaged_checkpoint_is_named(toy, tmp_path):
+    (tmp_path / "toy.pt").write_bytes(b"half a fi")
+    model = toy.model()
+    with pytest.raises(ValueError, match=r"toy\.pt cannot be read"):
+        fit([toy.phase(model)], toy.Batches(), epochs=1, checkpoint=tmp_path / "toy.pt", models={"toy": model}, **QUIET)
+
+
+def test_a_checkpoint_of_another_training_is_refused(toy, tmp_path):
+    model = toy.model()
+    settings = {"epochs": 1, "checkpoint": tmp_path / "toy.pt", **QUIET}
+    fit([toy.phase(model)], toy.Batches(), models={"toy": model}, **settings)
+    with pytest.raises(ValueError, match=r"another training: models \['toy'\], not \['net'\]"):
+        fit([toy.phase(model)], toy.Batches(), models={"net": model}, **settings)
+    bigger = torch.nn.Linear(3, 1)
+    with pytest.raises(ValueError, match="another training"):
+        fit([toy.phase(bigger)], toy.Batches(), models={"toy": bigger}, **settings)
+
+
+def test_nothing_but_the_checkpoint_is_left_in_its_folder(toy, tmp_path):
+    model = toy.model()
+    file = tmp_path / "new" / "toy.pt"
+    fit([toy.phase(model)], toy.Batches(), epochs=2, checkpoint=file, models={"toy": model}, **QUIET)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["toy.pt"]
