@@ -1,0 +1,13 @@
+"""Figures: arrays and frames in, a matplotlib Figure out; nothing here shows or saves."""
+from htcv_lib._lazy import attach
+
+MODULES = {
+    "style": ("CLASS_COLOURS", "SERIES", "to_png", "to_svg"),
+    "curves": ("plot_curves", "plot_history", "smoothed"),
+    "tiles": ("class_map", "error_map", "segmentation_tiles", "show_tiles"),
+    "architecture": ("draw_architecture",),
+    "seeds": ("paired_dots", "seed_dots"),
+    "changes": ("waterfall",),
+    "effects": ("effect_table", "main_effects"),
+}
+__getattr__, __dir__, __all__ = attach(__name__, MODULES)

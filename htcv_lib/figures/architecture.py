@@ -1,0 +1,176 @@
+"""An encoder-decoder drawn from its traced layers: down the left side, up the right, skips across."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from htcv_lib.figures.style import (
+    BLUE,
+    BODY,
+    INK,
+    MUTED,
+    NARROW,
+    ORANGE,
+    PAD,
+    SMALL,
+    VIOLET,
+    WIDTH,
+    heading,
+    heading_height,
+    sheet,
+    styled,
+)
+
+LOOKS = {"input": ("#f4f6f8", "#aab4bf"), "encoder": ("#e6eff7", BLUE), "bottleneck": ("#eeeaf5", VIOLET),
+         "decoder": ("#fcece3", ORANGE)}  # fill, edge
+KINDS = {"MaxPool2d": "max pool", "AvgPool2d": "mean pool", "Conv2d": "strided", "ConvTranspose2d": "transposed",
+         "Upsample": "upsample"}
+BOX, TALL, STEP = 2.05, 0.5, 0.82  # a box's width and height, and from one row to the next, in inches
+
+
+class _Block:
+    """A box: a stage that keeps the resolution, or the input."""
+
+    def __init__(self, name: str, part: str, shape: tuple[int, ...], params: int = 0, arrival: Any = None):
+        self.name, self.part, self.shape, self.params = name, part, tuple(shape)[-3:], int(params)
+        self.arrival = arrival  # the layer that changed the resolution on the way here
+        self.skip: _Block | None = None
+        self.x = self.y = 0.0  # its middle
+
+    @property
+    def size(self) -> int:
+        return self.shape[-2] * self.shape[-1]
+
+
+@styled
+def draw_architecture(layers: Sequence[Any], title: str | None = None, narrow: bool = False) -> Figure:
+    """One box a stage with its output shape and parameters; a row is a resolution, finest at the top.
+
+    A layer that only changes the resolution becomes the label of an arrow. A skip is drawn where a stage takes
+    exactly the channels of the layer before it plus those of the encoder stage of its resolution.
+
+    Args:
+        layers: In order of execution, each with name, kind, in_shape, out_shape (..., C, H, W) and params, as
+            `trace_shapes` returns them.
+    """
+    blocks = _blocks(layers)
+    width = NARROW if narrow else WIDTH
+    box = min(BOX, (width - 2 * PAD - 0.36) / 2)
+    top = heading_height(title, width)
+    rows, levels = _place(blocks, width, box, top, narrow)
+    figure = sheet(width, top + (rows - 1) * STEP + TALL + 0.34 + PAD)
+    heading(figure, title)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(figure.get_size_inches()[1], 0))
+    axes.set_axis_off()
+    for before, block in zip(blocks, blocks[1:], strict=False):
+        _step(axes, before, block, box)
+    for number, block in enumerate(block for block in blocks if block.skip):
+        start, end = block.skip.x + box / 2, block.x - box / 2
+        _arrow(axes, (start + 0.05, block.skip.y), (end - 0.05, block.y), MUTED, dashed=True)
+        if end - start > 1.0 and number == sum(b.skip is not None for b in blocks) - 1:
+            axes.text((start + end) / 2, block.y - 0.06, "skip: concatenated", ha="center", va="bottom",
+                      fontsize=SMALL, color=MUTED)
+    for block in blocks:
+        _box(axes, block, box)
+    axes.text(PAD, figure.get_size_inches()[1] - PAD, "channels × height × width; right: parameters", fontsize=SMALL,
+              color=MUTED, va="bottom")
+    return figure
+
+
+def _blocks(layers: Sequence[Any]) -> list[_Block]:
+    """Boxes in order of execution: the input, then every stage that is not just a change of resolution."""
+    if not layers:
+        raise ValueError("no layers to draw")
+    sizes = [(tuple(layer.in_shape)[-2:], tuple(layer.out_shape)[-2:]) for layer in layers]
+    kept, arrival = [], None
+    for place, (layer, (entered, left)) in enumerate(zip(layers, sizes, strict=True)):
+        follows = place + 1 < len(layers) and sizes[place + 1] == (left, left)
+        if entered != left and follows:
+            arrival = layer
+        else:
+            kept.append((layer, arrival, layers[place - 1] if place else None))
+            arrival = None
+    deepest = min(range(len(kept)), key=lambda k: tuple(kept[k][0].out_shape)[-1])
+    blocks = [_Block("image", "input", layers[0].in_shape)]
+    flat = len({tuple(layer.out_shape)[-2:] for layer in layers}) == 1
+    for place, (layer, came, previous) in enumerate(kept):
+        part = "encoder" if place < deepest or flat else "bottleneck" if place == deepest else "decoder"
+        block = _Block(layer.name, part, layer.out_shape, layer.params, came)
+        if part == "decoder" and previous is not None:
+            extra = tuple(layer.in_shape)[-3] - tuple(previous.out_shape)[-3]
+            twins = [b for b in blocks if b.part == "encoder" and b.size == block.size and b.shape[0] == extra]
+            block.skip = twins[-1] if twins else None
+        blocks.append(block)
+    return blocks
+
+
+def _place(blocks: list[_Block], width: float, box: float, top: float, narrow: bool) -> tuple[int, int]:
+    """Give every box its middle; returns the rows and the resolutions used."""
+    sizes = sorted({block.size for block in blocks}, reverse=True)
+    indent = 0.0 if narrow else min(0.28, (width / 2 - PAD - box - 0.15) / max(1, len(sizes) - 2))
+    row = 0
+    for level, size in enumerate(sizes):
+        left = [b for b in blocks if b.size == size and b.part in ("input", "encoder")]
+        middle = [b for b in blocks if b.size == size and b.part == "bottleneck"]
+        right = [b for b in blocks if b.size == size and b.part == "decoder"][::-1]  # executed upwards
+        if left and middle and left[-1].part != "input":
+            left, middle = left + middle, []  # a bottleneck that shares its resolution stays in the column
+        height = max(len(left), len(right), len(middle))
+        for side, column in (("left", left), ("middle", middle), ("right", right)):
+            for place, block in enumerate(column, start=height - len(column)):
+                block.y = top + (row + place) * STEP + TALL / 2
+                inset = PAD + level * indent + box / 2
+                block.x = {"left": inset, "middle": width / 2, "right": width - inset}[side]
+        row += height
+    return row, len(sizes)
+
+
+def _box(axes: Axes, block: _Block, box: float) -> None:
+    fill, edge = LOOKS[block.part]
+    left, upper = block.x - box / 2, block.y - TALL / 2
+    axes.add_patch(FancyBboxPatch((left + 0.04, upper + 0.04), box - 0.08, TALL - 0.08, boxstyle="round,pad=0.04",
+                                  facecolor=fill, edgecolor=edge, linewidth=0.9, mutation_aspect=1))
+    axes.text(left + 0.1, block.y - 0.09, block.name, fontsize=BODY, weight="bold", va="center", color=INK)
+    axes.text(left + 0.1, block.y + 0.11, " × ".join(map(str, block.shape)), fontsize=SMALL, va="center", color=INK)
+    if block.params:
+        axes.text(left + box - 0.1, block.y - 0.09, short_count(block.params), fontsize=SMALL, va="center",
+                  ha="right", color=MUTED)
+
+
+def _step(axes: Axes, before: _Block, block: _Block, box: float) -> None:
+    """The arrow from one box to the next; what changes the resolution is written beside it."""
+    down = block.y > before.y
+    towards = 1 if block.x > before.x + 0.5 * box else -1 if block.x < before.x - 0.5 * box else 0
+    outer = -1 if max(before.x, block.x) < axes.get_xlim()[1] / 2 + 0.01 and down else 1
+    if "bottleneck" in (before.part, block.part):
+        side = before if block.part == "bottleneck" else block
+        inner = 1 if side.x < (block if side is before else before).x else -1
+        x, label = side.x + inner * (box / 2 - 0.15), (-inner if towards or inner else outer)
+    else:
+        x = (max if outer < 0 else min)(before.x, block.x) + outer * (box / 2 - 0.22)
+        label = -outer
+    gap = TALL / 2 + 0.02
+    _arrow(axes, (x, before.y + (gap if down else -gap)), (x, block.y - (gap if down else -gap)), INK)
+    if block.arrival is not None:
+        text = KINDS.get(block.arrival.kind, block.arrival.kind)
+        text += f" · {short_count(block.arrival.params)}" if block.arrival.params else ""
+        axes.text(x + label * 0.1, (before.y + block.y) / 2, text, fontsize=SMALL, color=MUTED, va="center",
+                  ha="left" if label > 0 else "right")
+
+
+def _arrow(axes: Axes, start: tuple, end: tuple, colour: str, dashed: bool = False) -> None:
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>,head_length=3.2,head_width=2.0", mutation_scale=1.0,
+                                   shrinkA=0, shrinkB=0, color=colour, linewidth=1.0,
+                                   linestyle=(0, (3, 2.5)) if dashed else "-"))
+
+
+def short_count(number: int) -> str:
+    """1475714 -> "1.48 M", 55682 -> "55.7 k", three significant digits."""
+    for size, unit in ((1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:#.3g}".rstrip(".") + unit
+    return str(number)

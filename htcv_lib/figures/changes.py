@@ -1,0 +1,94 @@
+"""From one setting to another, one change at a time."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from htcv_lib.figures.style import (
+    BODY,
+    DOWN,
+    INK,
+    MUTED,
+    NARROW,
+    PAD,
+    PAPER,
+    RULE,
+    SMALL,
+    UP,
+    WIDTH,
+    heading,
+    heading_height,
+    panel,
+    sheet,
+    signed,
+    styled,
+    text_width,
+    wrapped,
+    write,
+)
+
+
+@styled
+def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True, title: str | None = None,
+              narrow: bool = False) -> Figure:
+    """Each row keeps the changes above it and adds one; the bar is what that change gave or cost.
+
+    Args:
+        steps: Columns label, value (level reached with this change), and optionally lo, hi (its interval).
+            The first row is the start, the last the end; a missing value leaves its row empty.
+        percent: Values are fractions, shown as percent and changes as points.
+    """
+    scale, digits = (100, 1) if percent else (1, 3)
+    width = NARROW if narrow else WIDTH
+    values = steps["value"].to_numpy(float) * scale
+    names = ["\n".join(wrapped(str(name), width * (0.3 if narrow else 0.34))) for name in steps["label"]]
+    left = PAD + max(map(text_width, names)) + 0.22
+    right = PAD + max(text_width("88.8", BODY, "bold"), text_width(label, SMALL)) + 0.2
+    step = 0.27 + 0.17 * max(name.count("\n") + 1 for name in names)
+    top = heading_height(title, width) + 0.26
+    figure = sheet(width, top + step * len(names) + 0.62)
+    heading(figure, title)
+    axes = panel(figure, left, top, width - left - right, step * len(names), grid="x")
+    axes.set(ylim=(len(names) - 0.5, -0.5), yticks=[])
+    write(figure, width - PAD, top - 0.24, label, SMALL, ha="right", color=MUTED)
+
+    bounds = steps[["lo", "hi"]].to_numpy(float) * scale if {"lo", "hi"} <= set(steps) else None
+    before = None
+    for row, value in enumerate(values):
+        place = top + (row + 0.5) * step
+        total = row in (0, len(values) - 1)
+        weight = "bold" if total else "normal"
+        write(figure, PAD, place, names[row], BODY, va="center", linespacing=1.3, weight=weight)
+        write(figure, width - PAD, place, f"{value:.{digits}f}" if np.isfinite(value) else "n/a", BODY,
+              va="center", ha="right", color=INK if total else MUTED, weight=weight)
+        if not np.isfinite(value):
+            continue
+        if before is not None:
+            _change(axes, row, before, value, digits)
+        if bounds is not None and np.all(np.isfinite(bounds[row])):
+            axes.plot(bounds[row], [row, row], color=INK, linewidth=1.1, zorder=3)
+        axes.plot([value], [row], "o", color=INK, markersize=6.5 if total else 4.5, markeredgecolor=PAPER, zorder=4)
+        before = (row, value)
+    _limits(axes, values, bounds)
+    axes.set_xlabel(label + (", %" if percent else ""), labelpad=4)
+    return figure
+
+
+def _change(axes, row: int, before: tuple[int, float], value: float, digits: int) -> None:
+    """The bar from the level before to this one, its size written above it, and the line that ties them."""
+    last, start = before
+    colour = UP if value >= start else DOWN
+    axes.plot([start, start], [last, row + 0.2], color=RULE, linewidth=1.0, zorder=1)
+    axes.barh(row, value - start, left=start, height=0.4, color=colour, alpha=0.85, zorder=2)
+    axes.annotate(signed(value - start, digits), ((start + value) / 2, row - 0.2), (0, 2.5), ha="center", va="bottom",
+                  textcoords="offset points", fontsize=SMALL, color=colour, annotation_clip=False)
+
+
+def _limits(axes, values: np.ndarray, bounds: np.ndarray | None) -> None:
+    seen = np.concatenate([values, bounds.ravel() if bounds is not None else []])
+    seen = seen[np.isfinite(seen)]
+    low, high = (seen.min(), seen.max()) if len(seen) else (0.0, 1.0)
+    pad = 0.08 * (high - low) or 0.5
+    axes.set_xlim(low - pad, high + pad)
+    axes.xaxis.set_major_locator(MaxNLocator(5))

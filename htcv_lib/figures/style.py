@@ -1,0 +1,206 @@
+"""Design tokens, and the few steps every figure shares: one place for colours, type and sizes.
+
+Figures are white sheets with their own padding, so they read on light and on dark pages. Lengths are
+inches. Text is measured with DejaVu Sans, the widest face of `FONTS`, so whatever a reader has fits.
+"""
+
+import functools
+import io
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
+
+INK, MUTED, RULE, SHADE, PAPER = "#1c2733", "#5b6875", "#d5dbe1", "#e9eef2", "#ffffff"
+BLUE, ORANGE, TEAL, OCHRE, VIOLET = "#1f6aa8", "#d4622a", "#2a9d8f", "#c9992b", "#7b5ea7"
+SERIES = (BLUE, ORANGE, TEAL, OCHRE, VIOLET, MUTED)
+UP, DOWN = BLUE, ORANGE  # better, worse
+CLASSES = ("pet", "background", "border")
+CLASS_COLOURS = {"pet": "#f0a43a", "background": "#34465c", "border": "#a9dbe8"}
+ERROR = "#e8320a"
+
+WIDTH, NARROW = 7.2, 4.2  # of a whole figure
+PAD = 0.16  # white around everything
+SMALL, BODY, TITLE = 9.0, 9.5, 11.5  # points
+GRID_DPI = 110
+FONTS = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+
+RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": BODY,
+    "text.color": INK,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": SMALL,
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.major.pad": 6,
+    "ytick.major.pad": 5,
+    "lines.solid_capstyle": "round",
+    "lines.solid_joinstyle": "round",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "htcv",
+}
+
+
+def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """Run a drawing function under the tokens above and leave matplotlib's settings as they were."""
+
+    @functools.wraps(draw)
+    def wrapper(*args, **kwargs) -> Figure:
+        with matplotlib.rc_context(RC):
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+class Sheet(Figure):
+    """A figure that keeps its tokens when it is drawn or saved later, by whomever.
+
+    As SVG its text stays text (in the reader's own sans serif), and equal figures are equal characters.
+    """
+
+    def draw(self, renderer) -> None:
+        with matplotlib.rc_context(RC):
+            super().draw(renderer)
+
+    def savefig(self, fname, **kwargs) -> None:
+        kind = kwargs.pop("format", None) or Path(str(fname)).suffix.lstrip(".") or "png"
+        with matplotlib.rc_context(RC):
+            if kind != "svg":
+                super().savefig(fname, format=kind, **kwargs)
+                return
+            kwargs["metadata"] = {"Date": None, "Creator": None, **(kwargs.get("metadata") or {})}
+            buffer = io.StringIO()
+            super().savefig(buffer, format="svg", **kwargs)
+        text = buffer.getvalue().replace("'DejaVu Sans'", FONTS)
+        if not hasattr(fname, "write"):
+            Path(fname).write_text(text, encoding="utf-8")
+        else:
+            fname.write(text if isinstance(fname, io.TextIOBase) else text.encode())
+
+
+def sheet(width: float, height: float) -> Sheet:
+    """An empty white figure, in inches, that knows nothing of pyplot."""
+    figure = Sheet(figsize=(width, height), facecolor=PAPER, dpi=GRID_DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def panel(figure: Figure, left: float, top: float, width: float, height: float, grid: str = "y") -> Axes:
+    """Axes at a place in inches from the upper left corner; `grid` is "x", "y" or ""."""
+    full_width, full_height = figure.get_size_inches()
+    box = (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
+    axes = figure.add_axes(box)
+    if grid:
+        axes.grid(True, axis=grid)
+    return axes
+
+
+def write(figure: Figure, left: float, top: float, text: str, size: float = BODY, **kwargs) -> None:
+    """Text whose first baseline box starts `top` inches below the upper edge."""
+    full_width, full_height = figure.get_size_inches()
+    kwargs.setdefault("va", "top")
+    figure.text(left / full_width, 1 - top / full_height, text, fontsize=size, **kwargs)
+
+
+def heading(figure: Figure, title: str | None) -> float:
+    """Write the title, wrapped to the sheet, and return where the drawing may start."""
+    if not title:
+        return PAD
+    lines = wrapped(title, figure.get_size_inches()[0] - 2 * PAD, TITLE, "bold")
+    for number, line in enumerate(lines):
+        write(figure, PAD, PAD + 0.21 * number, line, TITLE, weight="bold")
+    return PAD + 0.21 * len(lines) + 0.14
+
+
+def heading_height(title: str | None, width: float) -> float:
+    """What `heading` will return on a sheet of this width, needed before the sheet exists."""
+    return PAD if not title else PAD + 0.21 * len(wrapped(title, width - 2 * PAD, TITLE, "bold")) + 0.14
+
+
+def text_width(text: str, size: float = BODY, weight: str = "normal") -> float:
+    """Width of one line (the longest of several) in inches."""
+    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
+    measure = TextToPath().get_text_width_height_descent
+    return max(measure(line, font, False)[0] for line in text.split("\n")) / 72 if text else 0.0
+
+
+def wrapped(text: str, width: float, size: float = BODY, weight: str = "normal") -> list[str]:
+    """Lines no wider than `width` inches, broken at spaces and after hyphens."""
+    if "\n" in text:
+        return [line for part in text.split("\n") for line in wrapped(part, width, size, weight)]
+    lines, line = [], ""
+    for word in re.findall(r"[^\s-]*-(?=\w)|\S+\s*|\s+", text):
+        if line and text_width((line + word).rstrip(), size, weight) > width:
+            lines.append(line.rstrip())
+            line = ""
+        line += word
+    return [*lines, line.rstrip()]
+
+
+def spread(places: Sequence[float], gap: float) -> np.ndarray:
+    """Move places as little as needed so that neighbours are `gap` apart; order is kept."""
+    order = np.argsort(places, kind="stable")
+    groups: list[list[float]] = []  # [sum of wished starts, count]; members sit gap apart
+    for rank in order:
+        groups.append([float(places[rank]), 1])
+        while len(groups) > 1:
+            (first, count), (second, more) = groups[-2], groups[-1]
+            if first / count + (count - 1) / 2 * gap + gap <= second / more - (more - 1) / 2 * gap:
+                break
+            groups[-2:] = [[first + second, count + more]]
+    middle = [(total / count - (count - 1) / 2 * gap) + gap * k for total, count in groups for k in range(int(count))]
+    moved = np.empty(len(places))
+    moved[order] = middle
+    return moved
+
+
+def is_share(name: str) -> bool:
+    """Is this metric a fraction that readers know in percent?"""
+    return any(word in name.lower() for word in ("accuracy", "iou", "dice_score")) or name == "val/dice"
+
+
+def readable(name: str) -> str:
+    """`val/mean_iou` -> "mean IoU", for labels."""
+    return name.split("/")[-1].replace("_", " ").replace("iou", "IoU")
+
+
+def signed(value: float, digits: int = 1, unit: str = "") -> str:
+    """+1.2 or −1.2, with a true minus; a rounded zero has no sign."""
+    text = f"{abs(value):.{digits}f}"
+    sign = "" if float(text) == 0 else "+" if value > 0 else "\u2212"
+    return f"{sign}{text}{unit}"
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as SVG text."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg")
+    return buffer.getvalue()
+
+
+def to_png(figure: Figure, dpi: int = GRID_DPI) -> bytes:
+    """The figure as PNG, without software or date: equal figures are equal bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
