@@ -1,0 +1,110 @@
+"""`htcv data|run|status|bench`: the book's command line."""
+
+import argparse
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit status. Expected errors are one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except (ValueError, FileNotFoundError, OSError) as error:
+        print(f"htcv: {error}", file=sys.stderr)
+        return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Execute stale runs without building the book; with --record, make them references."""
+    from htcv_lib.runs.build import active_profile, build, build_lock
+    from htcv_lib.runs.project import Project
+    from htcv_lib.runs.reference import require_clean_tree, write_references
+
+    project = Project.find()
+    if options.record:
+        require_clean_tree(project)
+    with build_lock(project):
+        report = build(project, options.profile or active_profile(), options.seeds,
+                       families=_families(options.runs), variants=_variants(options.runs),
+                       force=options.force, chapters=not options.record)
+        if options.record:
+            names = write_references(report, project)
+            print(f"{len(names)} reference(s) written to book/runs")
+    for outcome in report.failures:
+        print(f"htcv: {outcome.error}", file=sys.stderr)
+    return 1 if report.failures else 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Print what is fresh, stale (and why) or missing."""
+    from htcv_lib.runs.build import active_profile
+    from htcv_lib.runs.project import Project
+    from htcv_lib.runs.reference import renew_keys
+    from htcv_lib.runs.status import status_lines
+
+    project = Project.find()
+    profile = options.profile or active_profile()
+    if options.rekey:
+        renew_keys(profile, project)
+    print("\n".join(status_lines(profile, project)))
+    return 0
+
+
+def data(options: argparse.Namespace) -> int:
+    """List, fetch or verify data sets."""
+    from htcv_lib.data.report import fetch_data, list_data, verify_data
+
+    if options.action == "list":
+        print(list_data())
+        return 0
+    good = True
+    for line in (fetch_data if options.action == "fetch" else verify_data)(options.names):
+        print(line.text, flush=True)
+        good = good and line.ok
+    return 0 if good else 1
+
+
+def bench(options: argparse.Namespace) -> int:
+    """Measure our loop against a plain DataLoader loop, and our runner against bare papermill."""
+    from htcv_lib.bench import report
+
+    print(report(options.what, options.repeats))
+    return 0
+
+
+def _families(runs: list[str]) -> list[str] | None:
+    return sorted({run.split("/")[0] for run in runs}) or None
+
+
+def _variants(runs: list[str]) -> list[str] | None:
+    named = ["/".join(run.split("/")[:2]) for run in runs if "/" in run]
+    return named or None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="htcv", description="Run, inspect and measure the report book.")
+    commands = parser.add_subparsers(required=True, metavar="data|run|status|bench")
+    one = commands.add_parser("data", help="list, fetch or verify data sets")
+    one.add_argument("action", choices=["list", "fetch", "verify"])
+    one.add_argument("names", nargs="*", help="manifests; default: all")
+    one.set_defaults(command=data)
+    one = commands.add_parser("run", help="execute stale runs")
+    one.add_argument("runs", nargs="*", help="family, or family/variant; default: the whole profile")
+    one.add_argument("--profile", help="quick, laptop, full or paper; default: full with a GPU, else quick")
+    one.add_argument("--seeds", type=int, default=None, help="seeds of each run; default: as runs.yml says")
+    one.add_argument("--force", action="store_true", help="also what is fresh by its committed reference")
+    one.add_argument("--record", action="store_true", help="make the results references (needs a clean tree)")
+    one.set_defaults(command=run)
+    one = commands.add_parser("status", help="what is fresh, stale (and why), missing")
+    one.add_argument("--profile")
+    one.add_argument("--rekey", action="store_true", help="renew keys where the fingerprint reproduces exactly")
+    one.set_defaults(command=status)
+    one = commands.add_parser("bench", help="throughput and overhead, as ratios")
+    one.add_argument("what", nargs="?", default="all", choices=["all", "unet", "mnist", "runner"])
+    one.add_argument("--repeats", type=int, default=5)
+    one.set_defaults(command=bench)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""One build: plan the active profile, execute what is stale, then the chapters.
+
+`jb build .` and `htcv run` both come here; neither executes what is fresh.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from htcv_lib.runs.execute import NOTEBOOK, Outcome, Task, clock, execute, slots
+from htcv_lib.runs.freshness import RunState, chapter_inputs, run_states
+from htcv_lib.runs.keys import digest, page_parts
+from htcv_lib.runs.machine import cuda_devices
+from htcv_lib.runs.plan import PROFILES, Book, PlanError
+from htcv_lib.runs.project import Project
+from htcv_lib.runs.records import Record, Results
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class BuildReport:
+    """What a build planned and did."""
+
+    profile: str
+    states: list[RunState]
+    outcomes: list[Outcome] = field(default_factory=list)
+    chapters: dict[str, Path] = field(default_factory=dict)  # "pets_unet/chapter" -> executed notebook
+
+    @property
+    def failures(self) -> list[Outcome]:
+        return [outcome for outcome in self.outcomes if not outcome.ok]
+
+    @property
+    def built(self) -> dict[str, Record]:
+        """Run name -> record of every fresh run executed on this machine."""
+        return {state.run.name: state.built for state in self.states if state.built}
+
+
+def active_profile() -> str:
+    """`HTCV_PROFILE`, else `full` where a CUDA device is visible, else `quick`.
+
+    Errors: PlanError for a profile that does not exist.
+    """
+    profile = os.environ.get("HTCV_PROFILE") or ("full" if cuda_devices() else "quick")
+    if profile not in (*PROFILES, "none"):
+        raise PlanError(f"HTCV_PROFILE={profile}: choose one of none, {', '.join(PROFILES)}")
+    return profile
+
+
+@contextmanager
+def build_lock(project: Project, say: Say = print):
+    """One build at a time in a checkout; a second one says so and waits."""
+    project.built.mkdir(exist_ok=True)
+    lock = FileLock(project.built / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("Another build of this checkout is running; waiting for it to finish.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def build(project: Project, profile: str | None = None, seeds: int | None = 1, say: Say = print,
+          families: Iterable[str] | None = None, variants: Iterable[str] | None = None,
+          force: bool = False, chapters: bool = True) -> BuildReport:
+    """Execute every stale run of the profile (within `HTCV_BUDGET` minutes), then the stale chapters.
+
+    Args:
+        seeds: Seeds of each run; `HTCV_SEEDS` overrides; None takes the numbers in runs.yml.
+        force: Execute even what is fresh by its committed reference.
+    """
+    profile = profile or active_profile()
+    seeds = int(os.environ["HTCV_SEEDS"]) if os.environ.get("HTCV_SEEDS") else seeds
+    book = Book.load(project)
+    planned = [] if profile == "none" else book.runs(profile, seeds, families, variants)
+    states = run_states(planned, project)
+    stale = [state for state in states if not state.fresh or (force and not state.built)]
+    stale = _with_weights(stale, states, project)
+    stale = _affordable(stale, say)
+    _announce(profile, states, stale, say)
+    outcomes = execute([_task(state, states, project) for state in stale], say)
+    report = BuildReport(profile, run_states(planned, project), outcomes)
+    _prune(report, project)
+    if chapters:
+        _execute_chapters(report, book, families, say)
+    return report
+
+
+def _task(state: RunState, states: list[RunState], project: Project) -> Task:
+    folders = {other.run.name: other.record.folder if other.record else other.folder(project) for other in states}
+    run = state.run
+    return Task(
+        label=run.name, notebook=run.notebook, parameters=dict(run.parameters),
+        staging=project.staging / run.profile / run.name, final=state.folder(project), root=project.root,
+        context={"profile": run.profile, "key": state.key, "parts": state.parts,
+                 "needs": {alias: str(folders[need]) for alias, need in run.needs.items()}},
+        needs=tuple(run.needs.values()), minutes=run.minutes,
+    )
+
+
+def _with_weights(stale: list[RunState], states: list[RunState], project: Project) -> list[RunState]:
+    """Add the fresh runs whose weights a stale run needs and nobody has here."""
+    by_name = {state.run.name: state for state in states}
+    chosen = {state.run.name for state in stale}
+    waiting = list(stale)
+    while waiting:
+        for need in waiting.pop().run.needs.values():
+            have = (project.weights / f"{by_name[need].key}.safetensors").is_file()
+            if need not in chosen and not have:
+                chosen.add(need)
+                waiting.append(by_name[need])
+    return [state for state in states if state.run.name in chosen]
+
+
+def _affordable(stale: list[RunState], say: Say) -> list[RunState]:
+    """As many runs, most important first, as `HTCV_BUDGET` ("25m", "2h") has time for."""
+    text = os.environ.get("HTCV_BUDGET", "")
+    if not text:
+        return stale
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mh]?)", text)
+    if not match:
+        raise PlanError(f"HTCV_BUDGET={text}: write minutes or hours, for example 25m or 2h")
+    budget = float(match[1]) * (60 if match[2] == "h" else 1) * len(slots())
+    chosen: list[RunState] = []
+    for state in stale:
+        names = {other.run.name for other in chosen}
+        needed = set(state.run.needs.values()) & {other.run.name for other in stale}
+        if state.run.minutes <= budget and needed <= names:
+            chosen.append(state)
+            budget -= state.run.minutes
+    if len(chosen) < len(stale):
+        say(f"HTCV_BUDGET={text}: {len(chosen)} of {len(stale)} stale runs fit, most important first.")
+    return chosen
+
+
+def _announce(profile: str, states: list[RunState], stale: list[RunState], say: Say) -> None:
+    if profile == "none":
+        say("Profile none: nothing is trained; pages show the committed references.")
+    elif not stale:
+        say(f"Profile {profile}: all {len(states)} runs are fresh; nothing to execute.")
+    else:
+        workers = slots()
+        minutes = sum(state.run.minutes for state in stale) / len(workers)
+        where = f"{len(workers)} GPU(s)" if workers[0].device else f"{len(workers)} CPU worker(s)"
+        datasets = sorted({str(state.run.parameters.get("dataset", "")) for state in stale} - {""})
+        say(f"Profile {profile}: {len(stale)} of {len(states)} runs to execute on {where}, "
+            f"about {clock(minutes * 60)} minutes; data: {', '.join(datasets) or 'none'}.")
+
+
+def _execute_chapters(report: BuildReport, book: Book, families: Iterable[str] | None, say: Say) -> None:
+    tasks = []
+    for family in families or book.families:
+        results = Results(family, book.project)
+        built = [record for name, record in report.built.items() if name.startswith(f"{family}/")]
+        scratch = results.scratch if shows_scratch(report.profile) else []
+        inputs = chapter_inputs(book.project, [*results.references, *built, *scratch])
+        for name in book.families[family].chapters:
+            notebook = book.project.notebooks / family / name
+            key = digest(page_parts(notebook, book.project, inputs))
+            label = f"{family}/{notebook.stem}"
+            final = book.project.built / "chapters" / label / key
+            report.chapters[label] = final / NOTEBOOK
+            if not (final / NOTEBOOK).is_file():
+                context = {"profile": report.profile, "built": [str(record.folder) for record in built],
+                           "scratch": [str(record.folder) for record in scratch]}
+                tasks.append(Task(label, notebook, {}, book.project.staging / "chapters" / label, final,
+                                  book.project.root, context, minutes=0.1, makes_record=False))
+    if tasks:
+        say(f"Chapters: {len(tasks)} to execute.")
+        report.outcomes += execute(tasks, say)
+    for label, path in list(report.chapters.items()):
+        if path.is_file():
+            _keep_only(path.parent)
+        else:
+            del report.chapters[label]
+
+
+def shows_scratch(profile: str) -> bool:
+    """Scratch runs are for the person at this machine, never for a published build."""
+    return profile != "none" and not os.environ.get("HTCV_PUBLISH")
+
+
+def _prune(report: BuildReport, project: Project) -> None:
+    for state in report.states:
+        if state.built:
+            _keep_only(state.built.folder)
+
+
+def _keep_only(folder: Path) -> None:
+    """Remove the older keys beside a folder that has just become the fresh one."""
+    import shutil
+
+    for other in folder.parent.iterdir():
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)

@@ -1,0 +1,86 @@
+"""The chapter notebook's side: it reads records, and trains nothing."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from htcv_lib.runs.claims import Verdict, decide, load_claims
+from htcv_lib.runs.display import show
+from htcv_lib.runs.project import Project
+from htcv_lib.runs.records import Record, Results
+from htcv_lib.runs.run import RUN_FOLDER
+from htcv_lib.runs.statistics import mean_interval
+
+
+@dataclass
+class Chapter:
+    """The records of one family as a chapter shows them."""
+
+    results: Results
+    folder: Path
+    profile: str
+    this_build: list[Record]  # executed by the build that makes this page
+    scratch: list[Record]  # interactive runs of the person at this machine
+
+    @classmethod
+    def start(cls, family: str) -> "Chapter":
+        """In a build, the build's own records; in a notebook opened by hand, all there are."""
+        results = Results(family)
+        prepared = os.environ.get(RUN_FOLDER)
+        if prepared:
+            context = json.loads((Path(prepared) / "context.json").read_text())
+            built, scratch = ([Record.load(Path(folder)) for folder in context[part]]
+                              for part in ("built", "scratch"))
+            return cls(results, Path(prepared), context["profile"], built, scratch)
+        folder = results.project.scratch / family / "chapter"
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(results, folder, "scratch", results.built, results.scratch)
+
+    def show(self, item, name: str, caption: str, alt: str = "", data=None, fmt: str = "svg") -> None:
+        """Display a figure or table and keep its CSV (see `display.show`)."""
+        show(item, self.folder, name, caption, alt, data, fmt)
+
+    def verdicts(self) -> list[Verdict]:
+        """The claims of this family, decided by its references."""
+        claims = [claim for claim in load_claims(self.results.project.claims)
+                  if claim.family == self.results.family.name]
+        return decide(claims, self.results.values)
+
+    def text(self, metric: str, value: float) -> str:
+        """A value of this metric as the book prints it."""
+        return format(value, self.results.family.metrics.get(metric, {}).get("format", ".3g"))
+
+    def summary(self, variants: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+        """One row a variant: title, seeds, and each metric as mean with its 95 % interval half-width."""
+        rows = []
+        for variant in variants:
+            entry = self.results.family.variants[variant]
+            row = {"Variant": entry.get("title", variant)}
+            for metric in metrics:
+                values = list(self.results.values(variant, metric).values())
+                title = self.results.family.metrics[metric]["title"]
+                row["n"] = len(values)
+                row[title] = self._cell(metric, values)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def _cell(self, metric: str, values: list[float]) -> str:
+        if not values:
+            return "n/a"
+        if len(values) == 1:
+            return self.text(metric, values[0])
+        estimate = mean_interval(values)
+        half = self.text(metric, (estimate.high - estimate.low) / 2)
+        return f"{self.text(metric, estimate.mean)} ± {half}"
+
+
+def project_verdicts(project: Project) -> dict[str, list[Verdict]]:
+    """Family -> verdicts, for every family that has claims."""
+    claims = load_claims(project.claims)
+    families = dict.fromkeys(claim.family for claim in claims)
+    return {family: decide([claim for claim in claims if claim.family == family],
+                           Results(family, project).values) for family in families}

@@ -1,0 +1,182 @@
+"""Executing notebooks: staged, in worker processes, moved into place by one rename.
+
+A task is a notebook with parameters and a folder to end up in. It runs in a staging folder;
+only when it finished is that folder renamed. What fails stays in staging with its traceback.
+"""
+
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from htcv_lib.runs.machine import cuda_devices
+from htcv_lib.runs.run import RUN_FOLDER
+
+NOTEBOOK = "notebook.ipynb"
+START_TIMEOUT = 180  # seconds for a kernel to answer; busy machines need it
+
+
+@dataclass(frozen=True)
+class Task:
+    """One notebook to execute."""
+
+    label: str
+    notebook: Path
+    parameters: dict[str, Any]
+    staging: Path
+    final: Path
+    root: Path
+    context: dict[str, Any]
+    needs: tuple[str, ...] = ()  # labels of tasks that must succeed first
+    minutes: float = 1.0
+    makes_record: bool = True
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What one worker may use."""
+
+    threads: int
+    device: str = ""  # CUDA index; empty means the CPU
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended; `error` is one line: run, cell, error."""
+
+    label: str
+    ok: bool
+    seconds: float = 0.0
+    error: str = ""
+    folder: Path | None = None
+    needs: tuple[str, ...] = field(default=(), compare=False)
+
+
+def slots() -> list[Slot]:
+    """One worker per GPU; on CPU as many as `HTCV_JOBS` says, else one per core, at most four."""
+    gpus = cuda_devices()
+    if gpus:
+        return [Slot(max(1, (os.cpu_count() or 1) // len(gpus)), device) for device in gpus]
+    cores = os.cpu_count() or 1
+    jobs = int(os.environ.get("HTCV_JOBS") or min(cores, 4))
+    return [Slot(max(1, cores // jobs))] * jobs
+
+
+def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
+            workers: Sequence[Slot] | None = None) -> list[Outcome]:
+    """Execute tasks, dependencies first, and report one line each as they end.
+
+    A failed task stops only what needs it. Never raises for a failing notebook.
+    """
+    if not tasks:
+        return []
+    free = list(workers or slots())
+    waiting, running, outcomes = list(tasks), {}, {}
+    begin = time.perf_counter()
+    log = tasks[0].root / "runs" / "kernels.log"
+    log.parent.mkdir(exist_ok=True)
+    with ProcessPoolExecutor(min(len(free), len(tasks)), multiprocessing.get_context("spawn"),
+                             initializer=_log_stderr, initargs=(str(log),)) as pool:
+        while waiting or running:
+            _drop_hopeless(waiting, outcomes, say)
+            for task in [task for task in waiting if set(task.needs) <= _done(outcomes, tasks)]:
+                if not free:
+                    break
+                slot = free.pop(0)
+                waiting.remove(task)
+                running[pool.submit(execute_one, task, slot)] = (task, slot)
+            if not running:
+                continue
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task, slot = running.pop(future)
+                free.append(slot)
+                outcomes[task.label] = outcome = _result(future, task)
+                say(_line(outcome, len(outcomes), len(tasks), time.perf_counter() - begin,
+                          sum(other.minutes for other in waiting + [pair[0] for pair in running.values()]),
+                          len(free) + len(running)))
+    return [outcomes[task.label] for task in tasks]
+
+
+def execute_one(task: Task, slot: Slot) -> Outcome:
+    """Execute one task in this process; the environment is set for its kernel."""
+    import papermill
+
+    os.environ.update({
+        RUN_FOLDER: str(task.staging), "HTCV_ROOT": str(task.root), "HTCV_BATCH": "1",
+        "HTCV_THREADS": str(slot.threads), "OMP_NUM_THREADS": str(slot.threads),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    })
+    if slot.device:
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot.device
+    shutil.rmtree(task.staging, ignore_errors=True)
+    task.staging.mkdir(parents=True)
+    (task.staging / "context.json").write_text(json.dumps(task.context))
+    begin = time.perf_counter()
+    try:
+        papermill.execute_notebook(
+            str(task.notebook), str(task.staging / NOTEBOOK), task.parameters, kernel_name="python3",
+            cwd=str(task.root), progress_bar=False, start_timeout=START_TIMEOUT,
+        )
+    except papermill.PapermillExecutionError as error:
+        where = f"cell {error.exec_count or error.cell_index}"
+        message = " ".join(f"{error.ename}: {error.evalue}".split())
+        return Outcome(task.label, False, time.perf_counter() - begin, f"{task.label}, {where}: {message}"[:400])
+    except Exception as error:  # a kernel that died, a disk that is full: still one line
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return Outcome(task.label, False, time.perf_counter() - begin, f"{task.label}, kernel: {message}"[:400])
+    seconds = time.perf_counter() - begin
+    if task.makes_record and not (task.staging / "record.json").is_file():
+        return Outcome(task.label, False, seconds, f"{task.label}: the notebook ended without run.finish(...)")
+    task.final.parent.mkdir(parents=True, exist_ok=True)
+    if task.final.exists():  # the same key executed again on request
+        shutil.rmtree(task.final)
+    os.replace(task.staging, task.final)
+    return Outcome(task.label, True, seconds, folder=task.final)
+
+
+def _log_stderr(path: str) -> None:
+    """What kernels say about themselves goes to a file, not between the lines of progress."""
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
+
+
+def _result(future: Future, task: Task) -> Outcome:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Outcome(task.label, False, 0.0, f"{task.label}: the worker process was killed (out of memory?)")
+
+
+def _done(outcomes: dict[str, Outcome], tasks: Sequence[Task]) -> set[str]:
+    """Labels nobody has to wait for: finished well, or not part of this call."""
+    asked = {task.label for task in tasks}
+    wanted = {need for task in tasks for need in task.needs}
+    return {label for label, outcome in outcomes.items() if outcome.ok} | (wanted - asked)
+
+
+def _drop_hopeless(waiting: list[Task], outcomes: dict[str, Outcome], say: Callable[[str], None]) -> None:
+    for task in list(waiting):
+        broken = [need for need in task.needs if need in outcomes and not outcomes[need].ok]
+        if broken:
+            waiting.remove(task)
+            outcomes[task.label] = Outcome(task.label, False, 0.0, f"{task.label}: not run, {broken[0]} failed")
+            say(f"  {task.label}: skipped, {broken[0]} failed")
+            _drop_hopeless(waiting, outcomes, say)
+            return
+
+
+def _line(outcome: Outcome, number: int, total: int, elapsed: float, minutes_left: float, workers: int) -> str:
+    state = f"done in {outcome.seconds:.0f} s" if outcome.ok else f"FAILED: {outcome.error}"
+    left = f", about {clock(minutes_left * 60 / max(workers, 1))} left" if number < total else ""
+    return f"  [{number}/{total}] {outcome.label}: {state} (elapsed {clock(elapsed)}{left})"
+
+
+def clock(seconds: float) -> str:
+    """75 -> "1:15"."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,82 @@
+"""What is fresh, what is stale and why, what is missing: for the runs of one profile."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from htcv_lib.runs.keys import KeyParts, digest, explain, page_parts, result_parts
+from htcv_lib.runs.plan import PlannedRun
+from htcv_lib.runs.project import Project
+from htcv_lib.runs.records import Record, records_below
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A planned run and what there is of it."""
+
+    run: PlannedRun
+    key: str  # result key
+    page: str  # page key; names the folder
+    parts: KeyParts
+    built: Record | None  # executed on this machine, with exactly these keys
+    reference: Record | None  # committed, of this profile, whatever its key
+    reasons: tuple[str, ...]  # why it is stale or missing; empty if fresh
+
+    @property
+    def fresh(self) -> bool:
+        return not self.reasons
+
+    @property
+    def record(self) -> Record | None:
+        """The record to show: this machine's, else the committed one if its key matches."""
+        if self.built:
+            return self.built
+        return self.reference if self.fresh else None
+
+    def folder(self, project: Project) -> Path:
+        return project.built / self.run.profile / self.run.name / self.page
+
+
+def run_states(runs: Iterable[PlannedRun], project: Project) -> list[RunState]:
+    """The state of each run, in the order given (what a run needs comes before it)."""
+    keys: dict[str, str] = {}
+    states = []
+    for run in runs:
+        parts = result_parts(run, project, keys)
+        keys[run.name] = key = digest(parts)
+        page = digest([key, page_parts(run.notebook, project, run.title)])
+        folder = project.built / run.profile / run.name
+        reference = _load(project.reference(run.profile, run.name))
+        built = _load(folder / page)
+        states.append(RunState(run, key, page, parts, built, reference,
+                               tuple(_reasons(key, parts, built, reference, folder))))
+    return states
+
+
+def _reasons(key: str, parts: KeyParts, built: Record | None, reference: Record | None, folder: Path) -> list[str]:
+    if built or (reference and reference.data["key"] == key):
+        return []
+    others = [record for record in records_below(folder)]
+    if any(record.data["key"] == key for record in others):
+        return ["text or figures of the notebook"]
+    known = others[-1] if others else reference
+    return explain(known.data["parts"], parts) or ["key"] if known else ["never run"]
+
+
+def changed_since(record: Record, state: RunState) -> list[str]:
+    """What differs between a record and its run as it is defined now; empty if nothing does."""
+    if record.data["key"] == state.key:
+        return []
+    return explain(record.data["parts"], state.parts) or ["key"]
+
+
+def _load(folder: Path) -> Record | None:
+    return Record.load(folder) if (folder / "record.json").is_file() else None
+
+
+def chapter_inputs(project: Project, records: Iterable[Record]) -> list[Any]:
+    """What a chapter's page depends on besides its notebook: records, claims and the table of runs."""
+    shown = sorted([record.run, record.profile, record.data["key"], record.finished] for record in records)
+    claims = project.claims.read_text(encoding="utf-8") if project.claims.is_file() else ""
+    return [shown, claims, project.table.read_text(encoding="utf-8")]

@@ -1,0 +1,191 @@
+"""`notebooks/runs.yml` -> runs: every variant of every family, with its parameters in one profile."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from htcv_lib.runs.notebook import default_parameters
+from htcv_lib.runs.project import Project
+
+PROFILES = ("quick", "laptop", "full", "paper")  # `fingerprint` is internal, `none` trains nothing
+REFERENCE_PROFILES = ("full", "laptop")  # strongest first
+FAMILY_KEYS = {"title", "report", "chapters", "metrics", "settings", "profiles", "seeds", "minutes",
+               "memory_gb", "runs", "datasets"}
+RUN_KEYS = {"title", "notebook", "setting", "parameters", "needs", "priority", "seeds", "minutes",
+            "report_value", *PROFILES}
+
+
+class PlanError(ValueError):
+    """`runs.yml` asks for something that is not there; the message is one line."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One notebook, one full set of parameters, one seed, one profile."""
+
+    family: str
+    variant: str
+    seed: int
+    profile: str
+    title: str
+    setting: str
+    notebook: Path
+    parameters: Mapping[str, Any]
+    needs: Mapping[str, str] = field(default_factory=dict)  # alias -> run name, same profile
+    priority: int = 5  # 1 is the most important
+    minutes: float = 1.0  # expected
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}/{self.variant}/s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Family:
+    """One report's runs, chapters and metrics."""
+
+    name: str
+    title: str
+    table: Mapping[str, Any]
+
+    @property
+    def variants(self) -> dict[str, Mapping[str, Any]]:
+        return dict(self.table["runs"])
+
+    @property
+    def metrics(self) -> dict[str, Mapping[str, str]]:
+        """Metric name -> `{title, unit, better, format, definition}`."""
+        return dict(self.table.get("metrics", {}))
+
+    @property
+    def chapters(self) -> list[str]:
+        return list(self.table.get("chapters", []))
+
+
+@dataclass(frozen=True)
+class Book:
+    """All families of `runs.yml`."""
+
+    project: Project
+    families: Mapping[str, Family]
+
+    @classmethod
+    def load(cls, project: Project | None = None) -> "Book":
+        project = project or Project.find()
+        table = yaml.safe_load(project.table.read_text(encoding="utf-8")) or {}
+        families = {}
+        for name, entry in table.items():
+            _known(entry, FAMILY_KEYS, name)
+            for variant, run in entry["runs"].items():
+                _known(run, RUN_KEYS, f"{name}/{variant}")
+            families[name] = Family(name, entry.get("title", name), entry)
+        return cls(project, families)
+
+    def runs(self, profile: str, seeds: int | None = None, families: Iterable[str] | None = None,
+             variants: Iterable[str] | None = None) -> list[PlannedRun]:
+        """The runs of a profile: what is needed first, then by importance, first seeds first.
+
+        Args:
+            seeds: How many seeds of each; None takes the number `runs.yml` states.
+            variants: Only these (`family/variant`), and what they need.
+        """
+        chosen: dict[str, PlannedRun] = {}
+        for family in families or self.families:
+            if family not in self.families:
+                raise PlanError(f"no family {family!r} in runs.yml; it has {', '.join(self.families)}")
+            for variant in self.families[family].variants:
+                if variants is not None and f"{family}/{variant}" not in variants:
+                    continue
+                for seed in range(self.seed_count(family, variant, profile, seeds)):
+                    run = self.run(f"{family}/{variant}/s{seed}", profile)
+                    if run:
+                        chosen[run.name] = run
+        for run in list(chosen.values()):
+            self._add_needs(run, chosen)
+        return _in_order(chosen)
+
+    def seed_count(self, family: str, variant: str, profile: str, seeds: int | None = None) -> int:
+        if seeds is not None:
+            return seeds
+        table = self.families[family].table
+        own = table["runs"][variant].get("seeds", {})
+        return int(own.get(profile, table.get("seeds", {}).get(profile, 1)))
+
+    def run(self, name: str, profile: str) -> PlannedRun | None:
+        """One run by name, or None if it does not exist in this profile.
+
+        Errors: PlanError for an unknown run or a parameter its notebook does not have.
+        """
+        family, variant, seed = split_name(name)
+        if family not in self.families or variant not in self.families[family].variants:
+            raise PlanError(f"no run {name!r} in runs.yml")
+        table = self.families[family].table
+        entry = table["runs"][variant]
+        own = entry.get(profile, profile in REFERENCE_PROFILES)
+        if profile == "fingerprint":
+            own = True
+        if own is False or own is None:
+            return None
+        setting = entry.get("setting", "as_reported")
+        notebook = self.project.notebooks / family / entry["notebook"]
+        if not notebook.is_file():
+            raise PlanError(f"{name}: no notebook notebooks/{family}/{entry['notebook']}")
+        parameters = default_parameters(notebook)
+        layers = {
+            f"setting {setting}": table.get("settings", {}).get(setting, {}),
+            "parameters": entry.get("parameters", {}),
+            f"profile {profile}": table.get("profiles", {}).get(profile, {}),
+            f"{profile} of the run": own if isinstance(own, dict) else {},
+            "name": {"run_name": name, "seed": seed},
+        }
+        for layer, values in layers.items():
+            for key, value in (values or {}).items():
+                if key not in parameters:
+                    raise PlanError(f"{name}: {entry['notebook']} has no parameter {key!r} ({layer})")
+                parameters[key] = value
+        minutes = {**table.get("minutes", {}), **entry.get("minutes", {})}.get(profile, 1.0)
+        needs = {alias: need if need.count("/") == 2 else f"{need}/s{seed}"
+                 for alias, need in (entry.get("needs") or {}).items()}
+        return PlannedRun(family, variant, seed, profile, entry.get("title", variant), setting, notebook,
+                          parameters, needs, int(entry.get("priority", 5)), float(minutes))
+
+    def _add_needs(self, run: PlannedRun, chosen: dict[str, PlannedRun], above: tuple[str, ...] = ()) -> None:
+        if run.name in above:
+            raise PlanError(f"{run.name} needs itself: {' -> '.join((*above, run.name))}")
+        for need in run.needs.values():
+            upstream = chosen.get(need) or self.run(need, run.profile)
+            if upstream is None:
+                raise PlanError(f"{run.name} needs {need}, which is not in profile {run.profile}")
+            chosen[need] = upstream
+            self._add_needs(upstream, chosen, (*above, run.name))
+
+
+def split_name(name: str) -> tuple[str, str, int]:
+    """`pets_unet/mp-tr-ce/s0` -> family, variant, seed."""
+    parts = name.split("/")
+    if len(parts) != 3 or not parts[2].startswith("s") or not parts[2][1:].isdigit():
+        raise PlanError(f"a run is named family/variant/s<seed>, not {name!r}")
+    return parts[0], parts[1], int(parts[2][1:])
+
+
+def _known(entry: Mapping, keys: set[str], where: str) -> None:
+    unknown = sorted(set(entry) - keys)
+    if unknown:
+        raise PlanError(f"runs.yml, {where}: unknown key {unknown[0]!r}")
+
+
+def _in_order(runs: Mapping[str, PlannedRun]) -> list[PlannedRun]:
+    """Important runs first, and whatever they need before them."""
+    ordered: dict[str, PlannedRun] = {}
+
+    def place(run: PlannedRun) -> None:
+        for need in run.needs.values():
+            place(runs[need])
+        ordered.setdefault(run.name, run)
+
+    for run in sorted(runs.values(), key=lambda run: (run.priority, run.seed)):
+        place(run)
+    return list(ordered.values())

@@ -1,0 +1,151 @@
+"""Executed notebooks -> pages of the book: own title and anchor, captions, downloads, nothing private.
+
+A page is rewritten only if its text changes, so that an unchanged page is not compiled again.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import nbformat
+from nbformat.v4 import new_markdown_cell
+
+from htcv_lib.runs.display import METADATA
+from htcv_lib.runs.project import Project
+
+HIDDEN = {"hide-input", "remove-cell", "remove-input", "hide-cell"}
+NOISE = re.compile(r"Kernel is running over TCP without encryption|pydevd|frozen_modules|-Xfrozen_modules")
+
+
+def publish(executed: Path, page: Path, title: str, anchor: str, project: Project,
+            provenance: str | None = None, fold_code: bool = False) -> bool:
+    """Turn an executed notebook into a page; returns whether the page changed.
+
+    Args:
+        executed: The notebook, in the folder that also holds its CSV files.
+        page: Where the page goes, for example `book/pages/pets_unet/runs/mp-tr-ce.ipynb`.
+        title: Replaces the notebook's own first heading, so that two runs of one notebook differ.
+        anchor: Label of the page and prefix of its figure labels.
+        provenance: Name of the run for the provenance box at the end.
+        fold_code: Hide the code of every cell behind a click.
+    """
+    notebook = nbformat.read(executed, as_version=4)
+    files = Path("files") / page.stem
+    cells = []
+    for cell in notebook.cells:
+        tags = set(cell.metadata.get("tags", []))
+        if "papermill-error-cell-tag" in tags or "parameters" in tags:
+            continue
+        cells.append(_clean_cell(cell, tags, fold_code))
+        if cell.cell_type == "code":
+            cells += _captions(cell, anchor, files)
+    _retitle(cells, title, anchor)
+    if provenance:
+        cells.append(new_markdown_cell(f"```{{provenance}} {provenance}\n```"))
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+    notebook.cells = cells
+    notebook.metadata = {key: notebook.metadata[key] for key in ("kernelspec", "language_info")
+                         if key in notebook.metadata}
+    text = scrub(nbformat.writes(notebook), project)
+    copy_tables(executed.parent, page.parent / files)
+    other = page.with_suffix(".md")
+    if other.exists():
+        other.unlink()
+    return write_if_changed(page, text)
+
+
+def scrub(text: str, project: Project) -> str:
+    """Replace the paths of this machine by neutral ones."""
+    cache = os.environ.get("HTCV_CACHE", "")
+    data = os.environ.get("HTCV_DATA", "")
+    places = [(str(project.root), "."), (data, "$HTCV_DATA"), (cache, "$HTCV_CACHE"), (str(Path.home()), "~")]
+    for place, word in sorted(places, key=lambda pair: -len(pair[0])):
+        if len(place) > 1:
+            text = text.replace(json.dumps(place)[1:-1], word)
+    return text
+
+
+def copy_tables(source: Path, target: Path) -> None:
+    """Copy the CSV files behind a page's figures, and remove those it no longer has."""
+    tables = {path.name: path for path in source.glob("*.csv")}
+    target.mkdir(parents=True, exist_ok=True)
+    for old in target.glob("*.csv"):
+        if old.name not in tables:
+            old.unlink()
+    for name, path in tables.items():
+        new = target / name
+        if not new.exists() or new.read_bytes() != path.read_bytes():
+            shutil.copyfile(path, new)
+
+
+def write_if_changed(path: Path, text: str) -> bool:
+    """Write a page atomically, unless it already says the same."""
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+    return True
+
+
+def remove_stale(folder: Path, keep: Iterable[str]) -> None:
+    """Remove the pages of runs that no longer exist."""
+    wanted = set(keep)
+    for path in folder.glob("*"):
+        if path.suffix in (".ipynb", ".md") and path.stem not in wanted:
+            path.unlink()
+
+
+def _clean_cell(cell, tags: set[str], fold_code: bool):
+    metadata = {key: value for key, value in cell.metadata.items() if key == "mystnb"}
+    keep = tags & HIDDEN
+    if cell.cell_type == "code":
+        cell.execution_count = None
+        cell.outputs = [_clean_output(output) for output in cell.outputs if not _is_noise(output)]
+        if fold_code and not keep:
+            keep = {"hide-input"}
+        for output in cell.outputs:
+            note = output.get("metadata", {}).pop(METADATA, None)
+            if note:
+                metadata["htcv"] = note
+    if keep:
+        metadata["tags"] = sorted(keep)
+    cell.metadata = metadata
+    return cell
+
+
+def _clean_output(output):
+    if "execution_count" in output:
+        output["execution_count"] = None
+    return output
+
+
+def _is_noise(output) -> bool:
+    return output.get("output_type") == "stream" and bool(NOISE.search(output.get("text", "")))
+
+
+def _captions(cell, anchor: str, files: Path) -> list:
+    note = cell.metadata.pop("htcv", None)
+    if not note:
+        return []
+    label = f"fig-{anchor}-{note['name']}"
+    link = f" {{download}}`CSV <{files.as_posix()}/{note['csv']}>`" if note["csv"] else ""
+    if note["alt"]:
+        cell.metadata["mystnb"] = {"figure": {"caption": note["caption"] + link, "name": label},
+                                   "image": {"alt": note["alt"]}}
+        return []
+    return [new_markdown_cell(f"{note['caption']}{link}")]
+
+
+def _retitle(cells: list, title: str, anchor: str) -> None:
+    for cell in cells:
+        if cell.cell_type == "markdown" and cell.source.lstrip().startswith("# "):
+            rest = cell.source.lstrip().partition("\n")[2]
+            cell.source = f"({anchor})=\n# {title}\n{rest}"
+            return
+    cells.insert(0, new_markdown_cell(f"({anchor})=\n# {title}"))

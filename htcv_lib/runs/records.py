@@ -1,0 +1,222 @@
+"""Records: one JSON per run, the only source of numbers in the book."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from htcv_lib.runs.plan import REFERENCE_PROFILES, Book, split_name
+from htcv_lib.runs.project import Project
+
+SCHEMA = 1
+MAX_BYTES = {"record.json": 8_000, "history.csv": 50_000, "samples.png": 150_000}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured number and what it means."""
+
+    value: float
+    unit: str = ""  # "fraction", "dB", "nats", ...
+    better: str = "higher"  # or "lower"
+    split: str = "test"
+    n: int = 0  # images it was measured on
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Picture rows of a run: tiles (R, C, H, W, 3) uint8, a name per column, a dict per row."""
+
+    tiles: np.ndarray
+    columns: list[str]
+    rows: list[dict]
+
+    def save(self, folder: Path) -> None:
+        rows, columns, height, width, _ = self.tiles.shape
+        sheet = self.tiles.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+        Image.fromarray(sheet).save(folder / "samples.png", optimize=True)
+        index = {"columns": self.columns, "rows": self.rows, "tile": [height, width]}
+        write_json(folder / "samples.json", index)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Samples":
+        index = json.loads((folder / "samples.json").read_text())
+        sheet = np.asarray(Image.open(folder / "samples.png").convert("RGB"))
+        height, width = index["tile"]
+        rows, columns = len(index["rows"]), len(index["columns"])
+        tiles = sheet.reshape(rows, height, columns, width, 3).transpose(0, 2, 1, 3, 4)
+        return cls(tiles, index["columns"], index["rows"])
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run measured, with everything needed to trust it or repeat it."""
+
+    folder: Path
+    data: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Record":
+        return cls(folder, json.loads((folder / "record.json").read_text(encoding="utf-8")))
+
+    @property
+    def run(self) -> str:
+        return self.data["run"]
+
+    @property
+    def family(self) -> str:
+        return split_name(self.run)[0]
+
+    @property
+    def variant(self) -> str:
+        return split_name(self.run)[1]
+
+    @property
+    def seed(self) -> int:
+        return split_name(self.run)[2]
+
+    @property
+    def profile(self) -> str:
+        return self.data["profile"]
+
+    @property
+    def dataset(self) -> str:
+        return str(self.data["parameters"].get("dataset", ""))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return dict(self.data["parameters"])
+
+    @property
+    def device(self) -> str:
+        return self.data["device"]
+
+    @property
+    def finished(self) -> str:
+        """UTC, ISO 8601."""
+        return self.data["finished"]
+
+    @property
+    def wall_s(self) -> float:
+        return float(self.data["wall_s"])
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        return {name: Metric(**fields) for name, fields in self.data["metrics"].items()}
+
+    def value(self, metric: str) -> float:
+        """Errors: KeyError naming the metrics there are."""
+        if metric not in self.metrics:
+            raise KeyError(f"{self.run} has no metric {metric!r}; it has {', '.join(self.metrics)}")
+        return self.metrics[metric].value
+
+    def history(self) -> pd.DataFrame:
+        """One row an epoch."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    def samples(self) -> Samples:
+        return Samples.load(self.folder)
+
+    @property
+    def tables(self) -> list[Path]:
+        """The CSV behind each figure and table of the run's page."""
+        return sorted(path for path in self.folder.glob("*.csv") if path.name != "history.csv")
+
+
+class Results:
+    """All records of one family: references, this machine's builds, scratch runs."""
+
+    def __init__(self, family: str, project: Project | None = None):
+        self.project = project or Project.find()
+        self.family = Book.load(self.project).families[family]
+
+    @cached_property
+    def references(self) -> list[Record]:
+        """The one reference of each run: `full` replaces `laptop`."""
+        best: dict[str, Record] = {}
+        for profile in reversed(REFERENCE_PROFILES):
+            for record in records_below(self.project.references / profile / self.family.name):
+                best[record.run] = record
+        return sorted(best.values(), key=lambda record: (self._place(record), record.seed))
+
+    @cached_property
+    def built(self) -> list[Record]:
+        """What this machine executed and still has, newest key of each run."""
+        newest: dict[tuple[str, str], Record] = {}
+        for profile in ("quick", "laptop", "full", "paper"):
+            for record in records_below(self.project.built / profile / self.family.name):
+                key = (record.profile, record.run)
+                if key not in newest or record.finished > newest[key].finished:
+                    newest[key] = record
+        return list(newest.values())
+
+    @cached_property
+    def scratch(self) -> list[Record]:
+        """Interactive runs, newest first."""
+        found = records_below(self.project.scratch / self.family.name)
+        return sorted(found, key=lambda record: record.finished, reverse=True)
+
+    def reference(self, variant: str, seed: int = 0) -> Record:
+        """Errors: KeyError if that run has no reference."""
+        for record in self.references:
+            if (record.variant, record.seed) == (variant, seed):
+                return record
+        raise KeyError(f"no reference of {self.family.name}/{variant}/s{seed}")
+
+    def values(self, variant: str, metric: str, profile: str | None = None) -> dict[int, float]:
+        """Seed -> value over the references of one profile (default: the strongest it has)."""
+        records = [record for record in self.references
+                   if record.variant == variant and metric in record.metrics]
+        present = [name for name in REFERENCE_PROFILES if any(r.profile == name for r in records)]
+        wanted = profile or (present[0] if present else "")
+        return {record.seed: record.value(metric) for record in records if record.profile == wanted}
+
+    def frame(self, records: list[Record] | None = None) -> pd.DataFrame:
+        """Tidy table: run, variant, title, setting, seed, profile, dataset, device, wall_s and every metric."""
+        variants = self.family.variants
+        return pd.DataFrame([
+            {
+                "run": record.run,
+                "variant": record.variant,
+                "title": variants.get(record.variant, {}).get("title", record.variant),
+                "setting": variants.get(record.variant, {}).get("setting", "as_reported"),
+                "seed": record.seed,
+                "profile": record.profile,
+                "dataset": record.dataset,
+                "device": record.device,
+                "wall_s": record.wall_s,
+                **{name: metric.value for name, metric in record.metrics.items()},
+            }
+            for record in (self.references if records is None else records)
+        ])
+
+    def _place(self, record: Record) -> int:
+        order = list(self.family.variants)
+        return order.index(record.variant) if record.variant in order else len(order)
+
+
+def records_below(folder: Path) -> list[Record]:
+    """Every complete record below a folder, in path order."""
+    return [Record.load(path.parent) for path in sorted(folder.rglob("record.json"))]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: a reader sees the old file or the new one."""
+    partial = path.with_suffix(path.suffix + ".part")
+    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def check_sizes(folder: Path) -> None:
+    """Errors: ValueError naming the file of a record that is larger than a reference may be."""
+    for name, limit in MAX_BYTES.items():
+        path = folder / name
+        if path.exists() and path.stat().st_size > limit:
+            raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes, a reference may have {limit:,}")

@@ -1,0 +1,86 @@
+"""References: committed records. Written only here, only from a clean tree.
+
+A reference also holds a fingerprint: the first losses of a tiny fp32 CPU version of the run. If a
+refactor changes keys but reproduces the fingerprint exactly, the key may be renewed without training.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable
+
+from htcv_lib.runs.build import BuildReport
+from htcv_lib.runs.execute import Slot, Task, execute
+from htcv_lib.runs.freshness import run_states
+from htcv_lib.runs.machine import git_state
+from htcv_lib.runs.plan import Book, PlanError
+from htcv_lib.runs.project import Project
+from htcv_lib.runs.records import Record, check_sizes, write_json
+
+KEPT = ("history.csv", "samples.png", "samples.json")
+FINGERPRINT_STEPS = 20
+
+
+def require_clean_tree(project: Project) -> None:
+    """Errors: PlanError if the code that would be recorded is not the committed one."""
+    commit, dirty = git_state(project.root)
+    if dirty:
+        raise PlanError("htcv run --record needs a clean tree (book/runs may differ): commit first")
+    if commit == "unknown":
+        raise PlanError("htcv run --record needs a git checkout: a reference names its commit")
+
+
+def write_references(report: BuildReport, project: Project, say: Callable[[str], None] = print) -> list[str]:
+    """Copy every fresh run of this machine to `book/runs`, with its fingerprint; returns their names."""
+    names = [state.run.name for state in report.states if state.built and state.built.data["key"] == state.key]
+    losses = fingerprints(names, project, say)
+    for name in names:
+        record = report.built[name]
+        target = project.reference(record.profile, name)
+        for profile in ("laptop",) if record.profile == "full" else ():
+            shutil.rmtree(project.reference(profile, name), ignore_errors=True)
+        check_sizes(record.folder)
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for path in [record.folder / kept for kept in KEPT] + record.tables:
+            if path.exists():
+                shutil.copyfile(path, target / path.name)
+        write_json(target / "record.json", {**record.data, "fingerprint": losses.get(name, [])})
+        check_sizes(target)
+    return names
+
+
+def fingerprints(names: Iterable[str], project: Project, say: Callable[[str], None] = print) -> dict[str, list[float]]:
+    """Run name -> losses of the first 20 steps of its tiny version, for those that have one."""
+    book = Book.load(project)
+    planned = [book.run(name, "fingerprint") for name in names]
+    states = run_states([run for run in planned if run and not run.needs], project)
+    tasks = [Task(f"{state.run.name} (fingerprint)", state.run.notebook, dict(state.run.parameters),
+                  project.staging / "fingerprint" / state.run.name,
+                  project.built / "fingerprint" / state.run.name / state.page, project.root,
+                  {"profile": "fingerprint", "key": f"fingerprint-{state.page}", "parts": {}, "needs": {}},
+                  minutes=0.2) for state in states]
+    outcomes = execute(tasks, say, [Slot(1, "-1")])  # one thread, no GPU: the same sums everywhere
+    found = {}
+    for state, outcome in zip(states, outcomes, strict=True):
+        if outcome.ok:
+            found[state.run.name] = Record.load(outcome.folder).data["first_losses"][:FINGERPRINT_STEPS]
+            shutil.rmtree(outcome.folder)
+            (project.resume / f"fingerprint-{state.page}.pt").unlink(missing_ok=True)
+    return found
+
+
+def renew_keys(profile: str, project: Project, say: Callable[[str], None] = print) -> dict[str, bool]:
+    """For every stale reference: renew its key if, and only if, its fingerprint reproduces exactly."""
+    states = [state for state in run_states(Book.load(project).runs(profile), project)
+              if state.reference and state.reference.data["key"] != state.key]
+    losses = fingerprints([state.run.name for state in states], project, say)
+    renewed = {}
+    for state in states:
+        record = state.reference
+        known = record.data.get("fingerprint") or []
+        same_parameters = record.data["parts"].get("parameters") == state.parts["parameters"]
+        renewed[state.run.name] = same = bool(known) and same_parameters and losses.get(state.run.name) == known
+        if same:
+            write_json(record.folder / "record.json", {**record.data, "key": state.key, "parts": state.parts,
+                                                       "renewed_from": record.data["key"]})
+        say(f"  {state.run.name}: {'key renewed' if same else 'the fingerprint differs; train it again'}")
+    return renewed

@@ -1,0 +1,187 @@
+"""The notebook's side of a run: it starts, shows, and finishes by writing a record.
+
+In a build the runner has prepared a folder and a context; on its own the same notebook
+writes to `runs/scratch/`, and nothing in the book changes.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from htcv_lib.runs import machine
+from htcv_lib.runs.display import show
+from htcv_lib.runs.plan import Book, PlanError, split_name
+from htcv_lib.runs.project import Project
+from htcv_lib.runs.records import SCHEMA, Metric, Record, Results, Samples, check_sizes, write_json
+
+RUN_FOLDER = "HTCV_RUN_FOLDER"  # set by the runner for the kernel
+
+
+def literals(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain literals among a notebook's names: its parameters, before anything is computed."""
+    found = {}
+    for name, value in namespace.items():
+        if name.startswith("_") or name in ("In", "Out", "exit", "quit"):
+            continue
+        if value is None or isinstance(value, str | bool | int | float | list | dict):
+            found[name] = value
+    return found
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass
+class Run:
+    """One execution of a run notebook."""
+
+    name: str
+    parameters: dict[str, Any]
+    project: Project
+    folder: Path
+    context: dict[str, Any]
+    started: str = field(default_factory=utc_now)
+    clock: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def start(cls, name: str, parameters: Mapping[str, Any]) -> "Run":
+        """Open the run's folder: the runner's, or a new one under `runs/scratch/`."""
+        project = Project.find()
+        parameters = {key: value for key, value in parameters.items() if key != "run_name"}
+        prepared = os.environ.get(RUN_FOLDER)
+        if prepared:
+            folder = Path(prepared)
+            context = json.loads((folder / "context.json").read_text())
+        else:
+            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+            folder = project.scratch / name / stamp
+            folder.mkdir(parents=True, exist_ok=True)
+            context = {"profile": "scratch", "key": f"scratch-{stamp}", "parts": {}, "needs": {}}
+        return cls(name, dict(parameters), project, folder, context)
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where `fit` keeps its state so that a killed run goes on; None for scratch runs."""
+        if self.context["profile"] == "scratch":
+            return None
+        self.project.resume.mkdir(parents=True, exist_ok=True)
+        return self.project.resume / f"{self.context['key']}.pt"
+
+    def needed(self, alias: str) -> Record:
+        """The record of an upstream run, for example the judge of a VAE.
+
+        In a build the one the plan chose; in a notebook opened by hand, one whose weights are here.
+
+        Errors: FileNotFoundError that says which command trains it.
+        """
+        prepared = self.context["needs"].get(alias)
+        if prepared:
+            return Record.load(Path(prepared))
+        need = self._planned_needs().get(alias, alias)
+        results = Results(split_name(need)[0], self.project)
+        for record in [*results.built, *results.references]:
+            if record.run == need and self.weights(record).is_file():
+                return record
+        raise FileNotFoundError(f"{self.name} needs the weights of {need}: run `htcv run {need} --force` first")
+
+    def weights(self, record: Record) -> Path:
+        """Where the trained weights of a record are kept on this machine."""
+        return self.project.weights / f"{record.data['key']}.safetensors"
+
+    def show(self, item: Any, name: str, caption: str, alt: str = "", data=None, fmt: str = "svg") -> None:
+        """Display a figure or table and keep its CSV beside the record (see `display.show`)."""
+        show(item, self.folder, name, caption, alt, data, fmt)
+
+    def metric_table(self, metrics: Mapping[str, float]) -> pd.DataFrame:
+        """Metric, value as the book prints it, and what it means."""
+        table = self._metric_table()
+        rows = [(entry.get("title", name), format(metrics[name], entry.get("format", ".4g")),
+                 entry.get("definition", ""))
+                for name, entry in table.items() if name in metrics]
+        return pd.DataFrame(rows or [("no metric", "n/a", "")], columns=["Metric", "Value", "Definition"])
+
+    def save_samples(self, tiles: np.ndarray, columns: Sequence[str], rows: Sequence[Mapping]) -> None:
+        """Keep picture rows (R, C, H, W, 3) uint8 with the record, at most 150 KB as PNG."""
+        Samples(tiles, list(columns), [dict(row) for row in rows]).save(self.folder)
+
+    def finish(self, metrics: Mapping[str, float], history=None, split: str = "test", n: int = 0,
+               model=None, notes: Mapping[str, Any] | None = None) -> Record:
+        """Write the record, last and atomically.
+
+        Args:
+            metrics: Name -> value; unit and direction come from the family's `metrics` in runs.yml.
+            history: What `fit` returned.
+            split: Which split the metrics were measured on, and `n` on how many images.
+            model: If given, its weights are kept under the run's key and their digest is recorded.
+            notes: A few more facts (counts, events); JSON values.
+        """
+        meanings = self._metric_table()
+        record = {
+            "schema": SCHEMA,
+            "run": self.name,
+            "profile": self.context["profile"],
+            "key": self.context["key"],
+            "parts": self.context["parts"],
+            "parameters": self.parameters,
+            "commit": None,
+            "dirty": None,
+            "device": machine.device_name(),
+            "versions": machine.versions(),
+            "started": self.started,
+            "finished": utc_now(),
+            "wall_s": round(time.perf_counter() - self.clock, 2),
+            "train_s": round(getattr(history, "train_s", 0.0), 2),
+            "peak_memory_mib": machine.peak_memory_mib(),
+            "metrics": {
+                name: asdict(Metric(float(f"{value:.6g}"), meanings.get(name, {}).get("unit", ""),
+                                    meanings.get(name, {}).get("better", "higher"), split, n))
+                for name, value in metrics.items()
+            },
+            "first_losses": [float(f"{loss:.9g}") for loss in getattr(history, "first_losses", [])],
+            "notes": dict(notes or {}),
+        }
+        record["commit"], record["dirty"] = machine.git_state(self.project.root)
+        if history is not None:
+            history.save(self.folder / "history.csv")
+        if model is not None:
+            record["weights"] = self._save_weights(model)
+        check_sizes(self.folder)
+        write_json(self.folder / "record.json", record)
+        if self.context["profile"] == "scratch":
+            place = self.folder.relative_to(self.project.root)
+            print(f"Scratch record written to {place}; the chapter notebook shows it beside the reference.")
+        return Record.load(self.folder)
+
+    def _save_weights(self, model) -> dict[str, Any]:
+        import hashlib
+
+        from safetensors.torch import save_file
+
+        self.project.weights.mkdir(parents=True, exist_ok=True)
+        path = self.project.weights / f"{self.context['key']}.safetensors"
+        partial = path.with_suffix(".part")
+        save_file({key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}, partial)
+        os.replace(partial, path)
+        return {"file": path.name, "bytes": path.stat().st_size,
+                "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+    def _metric_table(self) -> dict[str, Mapping[str, str]]:
+        families = Book.load(self.project).families
+        family = split_name(self.name)[0]
+        return families[family].metrics if family in families else {}
+
+    def _planned_needs(self) -> Mapping[str, str]:
+        try:
+            planned = Book.load(self.project).run(self.name, "full")
+        except PlanError:
+            return {}
+        return planned.needs if planned else {}

@@ -1,0 +1,77 @@
+"""The engine on the toy book: what runs, what does not, and what a failure leaves behind."""
+
+import json
+
+from htcv_lib.runs.build import build
+from htcv_lib.runs.records import records_below
+
+
+def ran(report):
+    return sorted(outcome.label for outcome in report.outcomes)
+
+
+ALL = ["toy/chapter", "toy/one/s0", "toy/three/s0", "toy/two/s0"]
+
+
+def test_a_first_build_runs_everything_and_a_second_nothing(toy):
+    first = build(toy, say=lambda line: None)
+    assert ran(first) == ALL
+    assert first.failures == []
+    second = build(toy, say=lambda line: None)
+    assert ran(second) == []
+    values = {record.run: record.value("value") for record in second.built.values()}
+    assert values == {"toy/one/s0": 2.0, "toy/two/s0": 4.0, "toy/three/s0": 6.0}
+
+
+def test_one_changed_parameter_reruns_that_run_and_its_chapter(toy, edit_runs):
+    build(toy, say=lambda line: None)
+    edit_runs(toy, lambda family: family["runs"]["two"]["parameters"].update(slope=2.5))
+    assert ran(build(toy, say=lambda line: None)) == ["toy/chapter", "toy/two/s0"]
+
+
+def test_a_failed_rerun_leaves_no_fresh_looking_result_and_is_retried_alone(toy, edit_runs):
+    build(toy, say=lambda line: None)
+    edit_runs(toy, lambda family: family["runs"]["two"]["parameters"].update(fail=True))
+    report = build(toy, say=lambda line: None)
+    assert [outcome.error for outcome in report.failures] == ["toy/two/s0, cell 3: RuntimeError: asked to fail"]
+    assert "toy/two/s0" not in report.built
+    notebook = json.loads((toy.staging / "quick/toy/two/s0/notebook.ipynb").read_text())
+    assert "asked to fail" in json.dumps(notebook)  # the traceback is kept
+    assert ran(build(toy, say=lambda line: None)) == ["toy/two/s0"]
+
+
+def test_a_run_that_needs_a_failed_one_is_skipped_and_others_go_on(toy, edit_runs):
+    def change(family):
+        family["runs"]["one"]["parameters"]["fail"] = True
+        family["runs"]["two"]["needs"] = {"teacher": "toy/one"}
+
+    edit_runs(toy, change)
+    report = build(toy, say=lambda line: None)
+    errors = {outcome.label: outcome.error for outcome in report.failures}
+    assert errors["toy/two/s0"] == "toy/two/s0: not run, toy/one/s0 failed"
+    assert sorted(report.built) == ["toy/three/s0"]
+
+
+def test_no_record_is_half_written(toy):
+    build(toy, say=lambda line: None)
+    for record in records_below(toy.built / "quick"):
+        assert (record.folder / "notebook.ipynb").is_file()
+        assert {"commit", "device", "versions", "parts", "finished"} <= set(record.data)
+
+
+def test_the_budget_takes_the_most_important_runs_first(toy, edit_runs, monkeypatch):
+    def change(family):
+        family["minutes"]["quick"] = 10
+        family["runs"]["three"]["priority"] = 1
+
+    edit_runs(toy, change)
+    monkeypatch.setenv("HTCV_BUDGET", "10m")
+    monkeypatch.setenv("HTCV_JOBS", "1")
+    assert "toy/three/s0" in ran(build(toy, say=lambda line: None, chapters=False))
+    assert len(build(toy, say=lambda line: None, chapters=False).built) >= 1
+
+
+def test_more_seeds_run_when_asked(toy, monkeypatch):
+    monkeypatch.setenv("HTCV_SEEDS", "2")
+    report = build(toy, say=lambda line: None, variants=["toy/one"], chapters=False)
+    assert sorted(report.built) == ["toy/one/s0", "toy/one/s1"]

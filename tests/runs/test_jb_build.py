@@ -1,0 +1,108 @@
+"""`jb build .` on the toy book: the whole way, including a kill in the middle and two builds at once."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from htcv_lib.runs.records import Record
+
+JB = [str(Path(sys.executable).with_name("jb")), "build", ".", "-W", "--keep-going", "-n"]
+
+
+def page(toy, name):
+    return (toy.root / "_build/html/book/pages/toy" / f"{name}.html").read_text()
+
+
+def slow_run(toy):
+    """Make every run of the toy book take three seconds."""
+    notebook = toy.root / "notebooks/toy/run.ipynb"
+    notebook.write_text(notebook.read_text().replace("if fail:", "import time\\ntime.sleep(3)\\nif fail:"))
+
+
+def test_a_book_is_built_rebuilt_and_repaired(toy, jb, edit_runs):
+    first = jb(toy)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "Run one" in page(toy, "runs/one") and "2.0" in page(toy, "chapter")
+    second = jb(toy)
+    assert second.returncode == 0 and "nothing to execute" in second.stdout
+    stamps = {path: path.stat().st_mtime_ns for path in toy.pages.rglob("*.ipynb")}
+
+    edit_runs(toy, lambda family: family["runs"]["two"]["parameters"].update(fail=True))
+    broken = jb(toy)
+    output = broken.stdout + broken.stderr
+    assert broken.returncode != 0
+    assert re.search(r"1 notebook\(s\) failed: toy/two/s0, cell \d+: RuntimeError: asked to fail", output)
+    assert "asked to fail" in page(toy, "runs/two") and "Run one" in page(toy, "runs/one")
+    untouched = toy.pages / "toy/runs/one.ipynb"
+    assert untouched.stat().st_mtime_ns == stamps[untouched]
+
+    edit_runs(toy, lambda family: family["runs"]["two"]["parameters"].update(fail=False))
+    repaired = jb(toy)
+    assert repaired.returncode == 0, repaired.stdout + repaired.stderr
+    assert "asked to fail" not in page(toy, "runs/two")
+
+
+def test_pages_name_no_path_and_no_machine_and_have_own_titles(toy, jb):
+    assert jb(toy).returncode == 0
+    for path in toy.pages.rglob("*.ipynb"):
+        text = path.read_text()
+        assert str(toy.root) not in text and os.uname().nodename not in text
+        assert "papermill" not in json.loads(text)["metadata"]
+    titles = [json.loads(path.read_text())["cells"][0]["source"] for path in (toy.pages / "toy/runs").glob("*.ipynb")]
+    assert len({"".join(title) for title in titles}) == 3
+
+
+def test_a_build_killed_in_the_middle_leaves_no_half_run(toy, jb):
+    slow_run(toy)
+    process = subprocess.Popen(JB, cwd=toy.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not list(toy.staging.rglob("context.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(1.5)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for record in (toy.built / "quick").rglob("record.json"):
+        assert (record.parent / "notebook.ipynb").is_file()
+    finished = jb(toy)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert len(list((toy.built / "quick").rglob("record.json"))) == 3
+
+
+def test_a_second_build_waits_for_the_first(toy):
+    slow_run(toy)
+    first = subprocess.Popen(JB, cwd=toy.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 60
+    while not list(toy.staging.rglob("context.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    second = subprocess.run(JB, cwd=toy.root, capture_output=True, text=True, timeout=300)
+    output = first.communicate(timeout=300)[0]
+    assert first.returncode == 0, output
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "Another build of this checkout is running" in second.stdout
+    assert "nothing to execute" in second.stdout
+
+
+def test_profile_none_builds_from_references_alone(toy, jb, monkeypatch):
+    monkeypatch.setenv("HTCV_PROFILE", "none")
+    built = jb(toy)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "nothing is trained" in built.stdout
+    assert not list((toy.built).glob("quick/**/record.json"))
+    assert "no reference yet" in page(toy, "runs/one")
+
+
+def test_interactive_runs_go_to_scratch_and_reach_the_chapter(toy, jb, monkeypatch):
+    import papermill
+
+    monkeypatch.chdir(toy.root)
+    papermill.execute_notebook(str(toy.notebooks / "toy/run.ipynb"), str(toy.root / "by-hand.ipynb"), {"slope": 5.0},
+                               kernel_name="python3", cwd=str(toy.root), progress_bar=False)
+    (path,) = toy.scratch.rglob("record.json")
+    assert Record.load(path.parent).value("value") == 50.0
+    assert not (toy.references).exists()

@@ -1,0 +1,71 @@
+"""runs.yml: what it may say, and what it must not."""
+
+import pytest
+
+from htcv_lib.runs.build import active_profile
+from htcv_lib.runs.notebook import default_parameters, parameter_help
+from htcv_lib.runs.plan import Book, PlanError
+from htcv_lib.runs.project import Project
+
+
+def test_an_unknown_parameter_is_refused_by_name(toy, edit_runs):
+    edit_runs(toy, lambda family: family["runs"]["one"]["parameters"].update(slpoe=1.0))
+    with pytest.raises(PlanError, match="toy/one/s0: run.ipynb has no parameter 'slpoe'"):
+        Book.load(toy).runs("quick")
+
+
+def test_an_unknown_key_is_refused_by_name(toy, edit_runs):
+    edit_runs(toy, lambda family: family["runs"]["one"].update(paramters={}))
+    with pytest.raises(PlanError, match="unknown key 'paramters'"):
+        Book.load(toy)
+
+
+def test_runs_that_need_each_other_are_refused(toy, edit_runs):
+    def circle(family):
+        family["runs"]["one"]["needs"] = {"a": "toy/two"}
+        family["runs"]["two"]["needs"] = {"b": "toy/one"}
+
+    edit_runs(toy, circle)
+    with pytest.raises(PlanError, match="needs itself"):
+        Book.load(toy).runs("quick")
+
+
+def test_what_is_needed_comes_first(toy, edit_runs):
+    def change(family):
+        family["runs"]["one"].update(needs={"teacher": "toy/three"}, priority=1)
+
+    edit_runs(toy, change)
+    names = [run.name for run in Book.load(toy).runs("quick")]
+    assert names.index("toy/three/s0") < names.index("toy/one/s0")
+
+
+def test_later_layers_win(toy, edit_runs):
+    edit_runs(toy, lambda family: family["runs"]["one"].update(quick={"steps": 7}))
+    runs = {run.variant: run for run in Book.load(toy).runs("quick")}
+    assert (runs["one"].parameters["steps"], runs["two"].parameters["steps"]) == (7, 2)
+    assert runs["one"].parameters["run_name"] == "toy/one/s0"
+
+
+def test_defaults_must_be_plain_literals(toy):
+    notebook = toy.root / "notebooks/toy/run.ipynb"
+    notebook.write_text(notebook.read_text().replace("steps: int = 10", "steps: int = 5 * 2"))
+    with pytest.raises(ValueError, match="plain literals"):
+        default_parameters(notebook)
+
+
+def test_help_comes_from_the_comment_behind_a_default(toy):
+    assert parameter_help(toy.root / "notebooks/toy/run.ipynb")["slope"] == "rise per step"
+
+
+def test_an_unknown_profile_is_refused(monkeypatch):
+    monkeypatch.setenv("HTCV_PROFILE", "quik")
+    with pytest.raises(PlanError, match="choose one of none, quick"):
+        active_profile()
+
+
+def test_the_book_plans_every_profile():
+    book = Book.load(Project.find(__file__))
+    quick = book.runs("quick")
+    assert 1 <= len(quick) <= 36
+    for profile in ("laptop", "full"):
+        assert {run.variant for run in quick} <= {run.variant for run in book.runs(profile)}
