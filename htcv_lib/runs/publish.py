@@ -17,6 +17,7 @@ from htcv_lib.runs.display import METADATA
 from htcv_lib.runs.project import Project
 
 HIDDEN = {"hide-input", "remove-cell", "remove-input", "hide-cell"}
+PROGRESS = re.compile(r"step \d+ of \d+, epoch")
 NOISE = re.compile(r"Kernel is running over TCP without encryption|pydevd|frozen_modules|-Xfrozen_modules")
 
 
@@ -107,6 +108,7 @@ def _clean_cell(cell, tags: set[str], fold_code: bool):
     if cell.cell_type == "code":
         cell.execution_count = None
         cell.outputs = [_clean_output(output) for output in cell.outputs if not _is_noise(output)]
+        _keep_last_progress(cell.outputs)
         if fold_code and not keep:
             keep = {"hide-input"}
         for output in cell.outputs:
@@ -127,6 +129,17 @@ def _clean_output(output):
 
 def _is_noise(output) -> bool:
     return output.get("output_type") == "stream" and bool(NOISE.search(output.get("text", "")))
+
+
+def _keep_last_progress(outputs: list) -> None:
+    """Of the lines that say how far a training is, a reader needs the last."""
+    lines = [line for output in outputs if output.get("output_type") == "stream"
+             for line in output["text"].splitlines() if PROGRESS.search(line)]
+    for output in outputs:
+        if lines and output.get("output_type") == "stream":
+            output["text"] = "\n".join(line for line in output["text"].splitlines()
+                                       if line == lines[-1] or not PROGRESS.search(line)).strip("\n") + "\n"
+    outputs[:] = [output for output in outputs if output.get("text", "x").strip()]
 
 
 def _captions(cell, anchor: str, files: Path) -> list:

@@ -44,7 +44,7 @@ def reference_notes(project: Project) -> dict[str, list[str]]:
 
 def _row(state: RunState) -> dict:
     record = state.built or state.reference
-    word = "fresh" if state.fresh else "stale" if record else "missing"
+    word = "fresh" if state.fresh else "missing" if state.reasons == ("never run",) else "stale"
     return {
         "run": state.run.name,
         "state": word,

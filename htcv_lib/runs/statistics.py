@@ -1,0 +1,95 @@
+"""What repeated runs say: intervals, paired differences, several tests at once."""
+
+from collections.abc import Mapping, Sequence
+from math import nan
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+
+class Estimate(NamedTuple):
+    """A mean with its interval; NaN where the runs are too few to say."""
+
+    mean: float
+    low: float
+    high: float
+    p: float  # two-sided, against zero (`paired_difference`) or the value a function names
+    n: int
+
+
+def mean_interval(values: Sequence[float], level: float = 0.95, against: float = 0.0) -> Estimate:
+    """Student's t interval of a mean over runs, and the p-value of "the true mean is `against`".
+
+    Runs that all agree have an interval of no width; one run has none (NaN).
+    """
+    values = np.asarray(list(values), dtype=float)
+    if not np.isfinite(values).all():
+        raise ValueError("a value is not finite; leave such runs out and say so")
+    n = len(values)
+    if n == 0:
+        return Estimate(nan, nan, nan, nan, 0)
+    mean = float(values.mean())
+    if n == 1:
+        return Estimate(mean, nan, nan, nan, 1)
+    error = float(values.std(ddof=1)) / np.sqrt(n)
+    if error <= 1e-12 * max(1.0, abs(mean)):  # equal but for rounding
+        return Estimate(mean, mean, mean, 1.0 if np.isclose(mean, against) else 0.0, n)
+    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
+    p = 2 * float(stats.t.sf(abs(mean - against) / error, n - 1))
+    return Estimate(mean, mean - half, mean + half, p, n)
+
+
+def paired_difference(a: Mapping[int, float] | Sequence[float], b: Mapping[int, float] | Sequence[float],
+                      level: float = 0.95, against: float = 0.0) -> Estimate:
+    """Mean of a - b with its t interval, over pairs.
+
+    Args:
+        a, b: Seed -> value, paired by seed (seeds that only one side has are left out); or two sequences of
+            equal length, paired by place.
+    """
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        seeds = sorted(a.keys() & b.keys())
+        differences = [a[seed] - b[seed] for seed in seeds]
+    elif isinstance(a, Mapping) or isinstance(b, Mapping) or len(a) != len(b):
+        raise ValueError("pairs need two mappings from seed to value, or two sequences of equal length")
+    else:
+        differences = [one - other for one, other in zip(a, b, strict=True)]
+    return mean_interval(differences, level, against)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values (1979), in the order given: compare each with the level itself.
+
+    The smallest is multiplied by the number of tests, the next by one less, and none may fall below an earlier one.
+    """
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * float(p_values[place])))
+        adjusted[place] = highest
+    return adjusted
+
+
+def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (1927) for a share, k of n."""
+    if not 0 <= k <= n:
+        raise ValueError(f"{k} of {n} is not a share")
+    if n == 0:
+        return 0.0, 1.0
+    z = float(stats.norm.ppf((1 + level) / 2))
+    share, weight = k / n, z * z / n
+    middle = (share + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * np.sqrt(share * (1 - share) / n + weight / (4 * n))
+    # exact at the ends, where rounding would leave 1e-17
+    return 0.0 if k == 0 else float(middle - half), 1.0 if k == n else float(middle + half)
+
+
+def bootstrap_images(values: Sequence[float], seed: int = 0, level: float = 0.95, draws: int = 2000) -> Estimate:
+    """Percentile interval of a mean over images: the spread of a test set, not of trainings (p is NaN)."""
+    values = np.asarray(list(values), dtype=float)
+    if len(values) == 0:
+        return Estimate(nan, nan, nan, nan, 0)
+    generator = np.random.default_rng(seed)
+    means = [values[generator.integers(len(values), size=len(values))].mean() for _ in range(draws)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(float(values.mean()), float(low), float(high), nan, len(values))

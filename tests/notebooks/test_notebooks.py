@@ -1,0 +1,74 @@
+"""Every notebook of the book: stripped, free of definitions, with parameters one can understand."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from htcv_lib.runs.notebook import default_parameters, parameter_help, read_cells
+from htcv_lib.runs.plan import Book
+from htcv_lib.runs.project import Project
+
+PROJECT = Project.find(__file__)
+NOTEBOOKS = sorted(PROJECT.notebooks.rglob("*.ipynb"))
+RUN_NOTEBOOKS = sorted({run.notebook for profile in ("quick", "laptop") for run in Book.load(PROJECT).runs(profile)})
+
+
+def named(path: Path) -> str:
+    return path.relative_to(PROJECT.notebooks).as_posix()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_outputs_are_stripped(path):
+    notebook = json.loads(path.read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert [cell["outputs"] for cell in code if cell["outputs"]] == []
+    assert {cell["execution_count"] for cell in code} == {None}
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"  # nobody's personal kernel
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_no_function_and_no_class_is_defined(path):
+    for cell in read_cells(path):
+        if cell["cell_type"] == "code":
+            kinds = {type(node).__name__ for node in ast.walk(ast.parse(cell["source"]))}
+            assert not kinds & {"FunctionDef", "AsyncFunctionDef", "ClassDef"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_only_public_names_are_imported(path):
+    for cell in read_cells(path):
+        if cell["cell_type"] != "code":
+            continue
+        for node in ast.walk(ast.parse(cell["source"])):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("htcv_lib"):
+                package = __import__(node.module, fromlist=["__all__"])
+                assert node.module.count(".") == 1, f"import from the subpackage, not from {node.module}"
+                assert {alias.name for alias in node.names} <= set(package.__all__)
+
+
+@pytest.mark.parametrize("path", RUN_NOTEBOOKS, ids=named)
+def test_parameters_are_typed_literals_and_unclear_ones_are_explained(path):
+    defaults = default_parameters(path)
+    assert {"run_name", "seed"} <= set(defaults)
+    (cell,) = [cell for cell in read_cells(path) if "parameters" in cell["tags"]]
+    assert all(isinstance(node, ast.AnnAssign) for node in ast.parse(cell["source"]).body)
+    evident = {"epochs", "batch_size", "seed", "eval_split", "down", "up"}
+    assert [name for name, text in parameter_help(path).items() if not text and name not in evident] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_a_notebook_starts_with_its_title(path):
+    first = read_cells(path)[0]
+    assert first["cell_type"] == "markdown" and first["source"].startswith("# ")
+
+
+def test_chapters_import_no_torch():
+    for family in Book.load(PROJECT).families.values():
+        for name in family.chapters:
+            source = "\n".join(cell["source"] for cell in read_cells(PROJECT.notebooks / family.name / name)
+                               if cell["cell_type"] == "code")
+            packages = {node.module.split(".")[1] for node in ast.walk(ast.parse(source))
+                        if isinstance(node, ast.ImportFrom) and node.module.startswith("htcv_lib.")}
+            assert packages <= {"figures", "runs"} and "import torch" not in source

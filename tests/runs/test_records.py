@@ -1,0 +1,98 @@
+"""Records, samples, and the notebook's side of a run."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from htcv_lib.runs.display import show
+from htcv_lib.runs.records import Record, Results, Samples, check_sizes, write_json
+from htcv_lib.runs.run import Run, literals
+
+
+def reference(toy, variant, seed, value, profile="laptop"):
+    """A committed record of the toy family."""
+    folder = toy.reference(profile, f"toy/{variant}/s{seed}")
+    folder.mkdir(parents=True)
+    write_json(folder / "record.json", {
+        "schema": 1, "run": f"toy/{variant}/s{seed}", "profile": profile, "key": "k", "parts": {}, "parameters": {},
+        "device": "a CPU", "finished": "2026-01-01T00:00:00Z", "wall_s": 1.0, "commit": "c",
+        "metrics": {"value": {"value": value, "unit": "", "better": "higher", "split": "test", "n": 3}}})
+    return folder
+
+
+def test_samples_survive_a_round_trip(tmp_path):
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5, 3), dtype=np.uint8)
+    Samples(tiles, ["a", "b", "c"], [{"label": "x"}, {"label": "y"}]).save(tmp_path)
+    loaded = Samples.load(tmp_path)
+    assert np.array_equal(loaded.tiles, tiles) and loaded.rows[1]["label"] == "y"
+
+
+def test_full_replaces_laptop_run_by_run(toy):
+    reference(toy, "one", 0, 1.0, "laptop")
+    reference(toy, "one", 1, 2.0, "laptop")
+    reference(toy, "one", 0, 9.0, "full")
+    results = Results("toy", toy)
+    assert {record.run: record.profile for record in results.references} == {
+        "toy/one/s0": "full", "toy/one/s1": "laptop"}
+    assert results.values("one", "value") == {0: 9.0}  # never full and laptop in one mean
+    assert results.values("one", "value", profile="laptop") == {1: 2.0}
+
+
+def test_an_unknown_metric_is_named_with_those_there_are(toy):
+    record = Record.load(reference(toy, "one", 0, 1.0))
+    with pytest.raises(KeyError, match="no metric 'iou'; it has value"):
+        record.value("iou")
+
+
+def test_a_reference_may_not_be_large(tmp_path):
+    (tmp_path / "history.csv").write_text("x" * 60_000)
+    with pytest.raises(ValueError, match="history.csv has 60,000 bytes"):
+        check_sizes(tmp_path)
+
+
+def test_literals_are_the_parameters_and_nothing_else():
+    namespace = {"lr": 0.1, "widths": [1, 2], "_hidden": 1, "In": [], "model": object(), "name": "x", "none": None}
+    assert literals(namespace) == {"lr": 0.1, "widths": [1, 2], "name": "x", "none": None}
+
+
+def test_a_run_by_hand_writes_a_scratch_record(toy, monkeypatch, capsys):
+    monkeypatch.chdir(toy.root)
+    run = Run.start("toy/one/s0", {"run_name": "toy/one/s0", "slope": 2.0})
+    assert run.checkpoint is None
+    record = run.finish({"value": 4.0}, n=3)
+    assert record.folder.is_relative_to(toy.scratch)
+    assert (record.profile, record.value("value"), record.parameters) == ("scratch", 4.0, {"slope": 2.0})
+    assert Results("toy", toy).scratch[0].run == "toy/one/s0"
+    assert "Scratch record" in capsys.readouterr().out
+
+
+def test_missing_upstream_weights_are_one_line_with_the_command(toy, monkeypatch, edit_runs):
+    edit_runs(toy, lambda family: family["runs"]["two"].update(needs={"teacher": "toy/one"}))
+    monkeypatch.chdir(toy.root)
+    run = Run.start("toy/two/s0", {})
+    with pytest.raises(FileNotFoundError, match="run `htcv run toy/one/s0 --force` first"):
+        run.needed("teacher")
+
+
+def test_a_record_names_who_computed_it_but_no_host(toy, monkeypatch):
+    import os
+
+    monkeypatch.chdir(toy.root)
+    record = Run.start("toy/one/s0", {}).finish({"value": 1.0})
+    text = json.dumps(record.data)
+    assert record.device and record.data["versions"]["python"]
+    assert os.uname().nodename not in text and str(toy.root) not in text
+
+
+def test_a_figure_needs_an_alt_text(tmp_path):
+    from matplotlib.figure import Figure
+
+    with pytest.raises(ValueError, match="'loss' needs an alt text"):
+        show(Figure(), tmp_path, "loss", "A caption.")
+
+
+def test_a_table_keeps_its_numbers_beside_the_record(tmp_path, capsys):
+    show(pd.DataFrame({"a": [1, 2]}), tmp_path, "numbers", "A caption.")
+    assert (tmp_path / "numbers.csv").read_text() == "a\n1\n2\n"
