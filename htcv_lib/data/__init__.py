@@ -7,7 +7,7 @@ MODULES = {
     "batches": ("Batches",),
     "cifar": ("load_cifar10",),
     "digits": ("load_mnist",),
-    "fetch": ("fetch", "locate", "missing", "verify"),
+    "fetch": ("locate", "missing", "verify"),
     "manifest": ("DataError", "Manifest", "load_manifest", "manifest_names"),
     "pets": ("PET_CLASSES", "load_pets"),
     "photos": ("load_photos",),

@@ -15,8 +15,8 @@ from htcv_lib.figures.style import (
     NARROW,
     ORANGE,
     PAD,
+    PLUM,
     SMALL,
-    VIOLET,
     WIDTH,
     heading,
     heading_height,
@@ -24,8 +24,8 @@ from htcv_lib.figures.style import (
     styled,
 )
 
-LOOKS = {"input": ("#f4f6f8", "#aab4bf"), "encoder": ("#e6eff7", BLUE), "bottleneck": ("#eeeaf5", VIOLET),
-         "decoder": ("#fcece3", ORANGE)}  # fill, edge
+LOOKS = {"input": ("#f4f6f8", "#aab4bf"), "encoder": ("#e6eff7", BLUE), "bottleneck": ("#f5eaf1", PLUM),
+         "decoder": ("#fbece5", ORANGE)}  # fill, edge
 KINDS = {"MaxPool2d": "max pool", "AvgPool2d": "mean pool", "Conv2d": "strided", "ConvTranspose2d": "transposed",
          "Upsample": "upsample"}
 BOX, TALL, STEP = 2.05, 0.5, 0.82  # a box's width and height, and from one row to the next, in inches
@@ -57,7 +57,8 @@ def draw_architecture(layers: Sequence[Any], title: str | None = None, narrow: b
             `trace_shapes` returns them.
     """
     blocks = _blocks(layers)
-    width = NARROW if narrow else WIDTH
+    flat = not any(block.part == "bottleneck" for block in blocks)
+    width = NARROW if narrow or flat else WIDTH
     box = min(BOX, (width - 2 * PAD - 0.36) / 2)
     top = heading_height(title, width)
     rows, levels = _place(blocks, width, box, top, narrow)

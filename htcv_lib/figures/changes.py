@@ -13,7 +13,6 @@ from htcv_lib.figures.style import (
     NARROW,
     PAD,
     PAPER,
-    RULE,
     SMALL,
     UP,
     WIDTH,
@@ -27,6 +26,8 @@ from htcv_lib.figures.style import (
     wrapped,
     write,
 )
+
+TIE = "#aab4bf"
 
 
 @styled
@@ -42,9 +43,13 @@ def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True
     scale, digits = (100, 1) if percent else (1, 3)
     width = NARROW if narrow else WIDTH
     values = steps["value"].to_numpy(float) * scale
-    names = ["\n".join(wrapped(str(name), width * (0.3 if narrow else 0.34))) for name in steps["label"]]
-    left = PAD + max(map(text_width, names)) + 0.22
-    right = PAD + max(text_width("88.8", BODY, "bold"), text_width(label, SMALL)) + 0.2
+    weights = ["bold" if row in (0, len(values) - 1) else "normal" for row in range(len(values))]
+    limit = width * (0.3 if narrow else 0.36)
+    names = ["\n".join(wrapped(str(name), limit, BODY, weight))
+             for name, weight in zip(steps["label"], weights, strict=True)]
+    left = PAD + max(text_width(*parts) for parts in zip(names, [BODY] * len(names), weights, strict=True)) + 0.22
+    numbers = text_width(f"{100:.{digits}f}" if percent else "8.888", BODY, "bold")
+    right = PAD + max(numbers + (0.52 if narrow else 0), text_width(label, SMALL)) + 0.2
     step = 0.27 + 0.17 * max(name.count("\n") + 1 for name in names)
     top = heading_height(title, width) + 0.26
     figure = sheet(width, top + step * len(names) + 0.62)
@@ -57,38 +62,42 @@ def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True
     before = None
     for row, value in enumerate(values):
         place = top + (row + 0.5) * step
-        total = row in (0, len(values) - 1)
-        weight = "bold" if total else "normal"
+        weight, total = weights[row], weights[row] == "bold"
         write(figure, PAD, place, names[row], BODY, va="center", linespacing=1.3, weight=weight)
         write(figure, width - PAD, place, f"{value:.{digits}f}" if np.isfinite(value) else "n/a", BODY,
               va="center", ha="right", color=INK if total else MUTED, weight=weight)
         if not np.isfinite(value):
             continue
         if before is not None:
-            _change(axes, row, before, value, digits)
+            _change(axes, row, before, value, "" if narrow else signed(value - before[1], digits))
+            if narrow:  # beside its level, where there is room
+                write(figure, width - PAD - numbers - 0.12, place, signed(value - before[1], digits), SMALL,
+                      va="center", ha="right", color=UP if value >= before[1] else DOWN)
         if bounds is not None and np.all(np.isfinite(bounds[row])):
             axes.plot(bounds[row], [row, row], color=INK, linewidth=1.1, zorder=3)
         axes.plot([value], [row], "o", color=INK, markersize=6.5 if total else 4.5, markeredgecolor=PAPER, zorder=4)
         before = (row, value)
-    _limits(axes, values, bounds)
+    _limits(axes, values, bounds, room=0.16 if narrow else 0.62)
     axes.set_xlabel(label + (", %" if percent else ""), labelpad=4)
     return figure
 
 
-def _change(axes, row: int, before: tuple[int, float], value: float, digits: int) -> None:
-    """The bar from the level before to this one, its size written above it, and the line that ties them."""
+def _change(axes, row: int, before: tuple[int, float], value: float, size: str) -> None:
+    """The bar from the level before to this one, its size beside its end, and the line that ties them."""
     last, start = before
-    colour = UP if value >= start else DOWN
-    axes.plot([start, start], [last, row + 0.2], color=RULE, linewidth=1.0, zorder=1)
-    axes.barh(row, value - start, left=start, height=0.4, color=colour, alpha=0.85, zorder=2)
-    axes.annotate(signed(value - start, digits), ((start + value) / 2, row - 0.2), (0, 2.5), ha="center", va="bottom",
-                  textcoords="offset points", fontsize=SMALL, color=colour, annotation_clip=False)
+    colour, side = (UP, 1) if value >= start else (DOWN, -1)
+    axes.plot([start, start], [last, row + 0.21], color=TIE, linewidth=1.0, zorder=1)
+    axes.barh(row, value - start, left=start, height=0.42, color=colour, zorder=2)
+    axes.annotate(size, (value, row), (8 * side, 0), textcoords="offset points", va="center",
+                  ha="left" if side > 0 else "right", fontsize=SMALL, color=colour, annotation_clip=False, zorder=5,
+                  bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.0})
 
 
-def _limits(axes, values: np.ndarray, bounds: np.ndarray | None) -> None:
+def _limits(axes, values: np.ndarray, bounds: np.ndarray | None, room: float) -> None:
     seen = np.concatenate([values, bounds.ravel() if bounds is not None else []])
     seen = seen[np.isfinite(seen)]
     low, high = (seen.min(), seen.max()) if len(seen) else (0.0, 1.0)
-    pad = 0.08 * (high - low) or 0.5
+    inches = axes.figure.get_size_inches()[0] * axes.get_position().width
+    pad = room / (inches - 2 * room) * (high - low) or 0.5  # `room` inches for what is written beside the bars
     axes.set_xlim(low - pad, high + pad)
     axes.xaxis.set_major_locator(MaxNLocator(5))

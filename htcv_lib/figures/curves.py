@@ -101,11 +101,12 @@ def plot_history(history: pd.DataFrame, columns: Sequence[str] | None = None, ti
     figure = sheet(width, top + (height + 0.9) * (len(panels) if stacked else 1) - 0.34)
     heading(figure, title)
     share = (width - 2 * PAD + 0.3) / (1 if stacked else len(panels)) - 0.3
+    rooms = [max(text_width(_curve_name(c, part), SMALL) for c in part) + 0.16 for part in panels]
     for number, part in enumerate(panels):
         left = PAD + (0 if stacked else number * (share + 0.3))
         place = top + (number * (height + 0.9) if stacked else 0)
         names = [_curve_name(c, part) for c in part]
-        room = max(text_width(name, SMALL) for name in names) + 0.16
+        room = max(rooms) if stacked else rooms[number]
         axes = panel(figure, left + 0.4, place, share - 0.4 - room, height)
         write(figure, left, place - 0.24, "%" if is_share(part[0]) else "loss" if part is losses else "",
               SMALL, color=axes.yaxis.label.get_color())

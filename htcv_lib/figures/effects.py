@@ -18,7 +18,6 @@ from htcv_lib.figures.style import (
     ORANGE,
     PAD,
     PAPER,
-    RULE,
     SMALL,
     WIDTH,
     heading,
@@ -33,6 +32,7 @@ from htcv_lib.figures.style import (
     write,
 )
 
+FAINT = "#c3ccd4"
 Factors = Mapping[str, tuple[str, str]] | Sequence[str]
 
 
@@ -81,32 +81,32 @@ def main_effects(frame: pd.DataFrame, factors: Factors, value: str, percent: boo
     pairs = list(combinations(levels, 2))
     rows = max(len(levels), len(pairs))
 
-    width = NARROW if narrow else WIDTH
-    top = heading_height(title, width)
-    tall = 1.5 if narrow else 1.65
-    figure = sheet(width, top + (rows if narrow else 2) * (tall + 1.12) - 0.02)
+    across, down = (2, rows) if narrow else (rows, 2)
+    width, axis, tall, step = NARROW if narrow else WIDTH, 0.42, 1.6, 2.72
+    top = heading_height(title, width) + 0.34
+    figure = sheet(width, top + down * step - 0.12)
     heading(figure, title)
-    room = max(text_width(level, SMALL) for name in list(levels)[1:] for level in levels[name]) + 0.12
-    axis = 0.36
-    share = (width - 2 * PAD) / (2 if narrow else rows)
+    write(figure, PAD, top - 0.32, f"{label or value}{', %' if percent else ''}; grey: the other choices held fixed",
+          SMALL, color=MUTED)
+    ends = [max(text_width(str(level), SMALL) for level in levels[second]) + 0.26 for _, second in pairs]
+    rooms = [0.4, max(ends, default=0.4)] if narrow else [*ends, *[0.4] * (across - len(ends))]
+    share = (width - 2 * PAD - axis - sum(rooms)) / across
     limits = _limits(cells[value])
-    unit = " points" if percent else ""
     for number, names in enumerate([(name,) for name in levels] + pairs):
-        lower, place = number >= len(levels), number % len(levels)
-        across, down = (int(lower), place) if narrow else (place, int(lower))
-        left, up = PAD + across * share, top + down * (tall + 1.12)
-        axes = panel(figure, left + axis, up + 0.5, share - axis - room - (0 if narrow else 0.1), tall)
+        lower, place = divmod(number, len(levels)) if number < len(levels) else (1, number - len(levels))
+        column, row = (lower, place) if narrow else (place, lower)
+        left, up = PAD + axis + column * share + sum(rooms[:column]), top + row * step
+        axes = panel(figure, left, up + 0.48, share, tall)
         effect = " × ".join(names)
         write(figure, left, up, effect, BODY, weight="bold")
         if effect in mean:
-            write(figure, left, up + 0.19, signed(mean[effect], 1 if percent else 3, unit), SMALL, color=MUTED)
-        _two_levels(axes, levels[names[0]], limits)
+            write(figure, left, up + 0.19, signed(mean[effect], 1 if percent else 3, " points" * percent), SMALL,
+                  color=MUTED)
+        _two_levels(axes, levels[names[0]], limits, numbers=column == 0)
         if lower:
             _interaction(axes, cells, names, levels, value)
         else:
             _main(axes, cells, names[0], levels, value)
-    if label or percent:
-        _corner(figure, label or value, percent)
     return figure
 
 
@@ -125,9 +125,10 @@ def _limits(values: pd.Series) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def _two_levels(axes: Axes, pair: tuple[str, str], limits: tuple[float, float]) -> None:
-    axes.set(xlim=(-0.25, 1.25), ylim=limits)
-    inches = axes.figure.get_size_inches()[0] * axes.get_position().width / 1.5
+def _two_levels(axes: Axes, pair: tuple[str, str], limits: tuple[float, float], numbers: bool) -> None:
+    axes.set(xlim=(-0.22, 1.22), ylim=limits)
+    axes.tick_params(labelleft=numbers)
+    inches = axes.figure.get_size_inches()[0] * axes.get_position().width / 1.44
     axes.set_xticks([0, 1], ["\n".join(wrapped(level, inches * 0.92, SMALL)) for level in pair], color=INK)
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
@@ -136,7 +137,7 @@ def _main(axes: Axes, cells: pd.DataFrame, name: str, levels: dict, value: str) 
     others = [other for other in levels if other != name]
     for _, part in cells.groupby(others) if others else []:
         line = part.set_index(name)[value].reindex(levels[name])
-        axes.plot([0, 1], line, color=RULE, linewidth=1.2, marker="o", markersize=3.2, zorder=2)
+        axes.plot([0, 1], line, color=FAINT, linewidth=1.2, marker="o", markersize=3.2, zorder=2)
     line = cells.groupby(name)[value].mean().reindex(levels[name])
     axes.plot([0, 1], line, color=BLUE, linewidth=2.2, marker="o", markersize=6, markeredgecolor=PAPER, zorder=3)
 
@@ -153,9 +154,3 @@ def _interaction(axes: Axes, cells: pd.DataFrame, names: tuple[str, str], levels
         axes.annotate(level, (1, place), (8, 0), textcoords="offset points", color=colour, fontsize=SMALL,
                       va="center", annotation_clip=False)
 
-
-def _corner(figure: Figure, label: str, percent: bool) -> None:
-    """What the vertical axes count, once."""
-    axes = figure.axes[0]
-    axes.annotate(label + (", %" if percent else ""), (0, 1), (-26, 4), xycoords="axes fraction",
-                  textcoords="offset points", fontsize=SMALL, color=MUTED, va="bottom")

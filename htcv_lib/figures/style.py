@@ -19,12 +19,12 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextToPath
 
 INK, MUTED, RULE, SHADE, PAPER = "#1c2733", "#5b6875", "#d5dbe1", "#e9eef2", "#ffffff"
-BLUE, ORANGE, TEAL, OCHRE, VIOLET = "#1f6aa8", "#d4622a", "#2a9d8f", "#c9992b", "#7b5ea7"
-SERIES = (BLUE, ORANGE, TEAL, OCHRE, VIOLET, MUTED)
+BLUE, ORANGE, GREEN, PLUM = "#2271b5", "#c6501c", "#358556", "#94346e"
+SERIES = (BLUE, ORANGE, GREEN, INK, PLUM)  # each dark enough to write with, apart for every kind of sight
 UP, DOWN = BLUE, ORANGE  # better, worse
 CLASSES = ("pet", "background", "border")
 CLASS_COLOURS = {"pet": "#f0a43a", "background": "#34465c", "border": "#a9dbe8"}
-ERROR = "#e8320a"
+ERROR = "#d9220b"
 
 WIDTH, NARROW = 7.2, 4.2  # of a whole figure
 PAD = 0.16  # white around everything
@@ -150,7 +150,7 @@ def wrapped(text: str, width: float, size: float = BODY, weight: str = "normal")
     if "\n" in text:
         return [line for part in text.split("\n") for line in wrapped(part, width, size, weight)]
     lines, line = [], ""
-    for word in re.findall(r"[^\s-]*-(?=\w)|\S+\s*|\s+", text):
+    for word in re.findall(r"[^\s_-]*[-_](?=\w)|\S+\s*|\s+", text):
         if line and text_width((line + word).rstrip(), size, weight) > width:
             lines.append(line.rstrip())
             line = ""

@@ -75,18 +75,18 @@ def show_tiles(tiles: np.ndarray, columns: Sequence[str] = COLUMNS, row_labels: 
         raise ValueError(f"{rows} rows and {across} columns of tiles, but {len(columns)} headings"
                          + ("" if row_labels is None else f" and {len(row_labels)} row labels"))
     gap = 0.07
-    labels = min(1.15, max(map(text_width, row_labels))) + 0.14 if row_labels is not None else 0.0
+    texts = ["\n".join(wrapped(text, 1.2)) for text in row_labels] if row_labels is not None else []
+    labels = max(map(text_width, texts)) + 0.14 if texts else 0.0
     tile = (width - 2 * PAD - labels - gap * (across - 1)) / across
     tall = tile * height / breadth
-    top = heading_height(title, width) + 0.26
+    top = heading_height(title, width) + (0.26 if any(columns) else 0.0)
     entries = _key_entries(key, columns)
     figure = sheet(width, top + rows * (tall + gap) - gap + PAD + (0.34 if entries else 0))
     heading(figure, title)
     for row in range(rows):
         place = top + row * (tall + gap)
-        if row_labels is not None:
-            text = "\n".join(wrapped(row_labels[row], labels - 0.14))
-            write(figure, PAD, place + tall / 2, text, BODY, va="center", linespacing=1.35)
+        if texts:
+            write(figure, PAD, place + tall / 2, texts[row], BODY, va="center", linespacing=1.35)
         for column in range(across):
             left = PAD + labels + column * (tile + gap)
             if row == 0:

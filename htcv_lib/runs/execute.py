@@ -125,7 +125,7 @@ def execute_one(task: Task, slot: Slot) -> Outcome:
             cwd=str(task.root), progress_bar=False, start_timeout=START_TIMEOUT,
         )
     except papermill.PapermillExecutionError as error:
-        where = f"cell {error.exec_count or error.cell_index}"
+        where = f"cell {(error.exec_count or error.cell_index) - 1}"  # the injected parameters do not count
         message = " ".join(f"{error.ename}: {error.evalue}".split())
         return Outcome(task.label, False, time.perf_counter() - begin, f"{task.label}, {where}: {message}"[:400])
     except Exception as error:  # a kernel that died, a disk that is full: still one line

@@ -144,3 +144,22 @@ def test_nothing_but_the_checkpoint_is_left_in_its_folder(toy, tmp_path):
     file = tmp_path / "new" / "toy.pt"
     fit([toy.phase(model)], toy.Batches(), epochs=2, checkpoint=file, models={"toy": model}, **QUIET)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["toy.pt"]
+
+
+def test_a_death_while_writing_leaves_the_checkpoint_before(toy, tmp_path, monkeypatch):
+    def train(epochs):
+        model = toy.model()
+        return fit([toy.phase(model)], toy.Batches(), epochs=epochs, checkpoint=tmp_path / "toy.pt",
+                   models={"toy": model}, **QUIET)
+
+    train(1)
+
+    def half(state, path):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(torch, "save", half)
+        train(2)
+    history = train(2)
+    assert history.events == [{"event": "resumed", "epoch": 1, "step": 3}] and len(history.rows) == 2

@@ -1,0 +1,244 @@
+"""The book's roles and directives, on a small project with two runs."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "book" / "_ext"))
+
+EXTENSIONS = ["myst_parser", "book_state", "result_role", "provenance", "verdict_list", "result_tables",
+              "first_screen", "data_sheets"]
+TABLE = """
+toy:
+  title: Toy family
+  metrics:
+    accuracy: {title: Accuracy, unit: fraction, better: higher, format: .1%}
+  runs:
+    first: {title: The first run, notebook: run.ipynb}
+    second: {title: The second run, notebook: run.ipynb, parameters: {dataset: mnist}}
+"""
+
+
+class Toy:
+    """A book of one page."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        (root / "notebooks" / "toy").mkdir(parents=True)
+        (root / "notebooks" / "runs.yml").write_text(TABLE)
+        cell = new_code_cell('dataset: str = "oxford_pets"  # which photographs\nlr: float = 0.1  # learning rate\n'
+                             'seed: int = 0\nrun_name: str = ""')
+        cell.metadata.tags = ["parameters"]
+        nbformat.write(new_notebook(cells=[cell]), root / "notebooks" / "toy" / "run.ipynb")
+        (root / "book" / "pages" / "toy" / "runs").mkdir(parents=True)
+        (root / "book" / "pages" / "toy" / "runs" / "first.md").write_text("# The first run\n")
+
+    def page(self, text: str) -> None:
+        (self.root / "index.md").write_text(f"# Page\n\n{text}\n\n```{{toctree}}\n:glob:\nbook/pages/toy/runs/*\n```\n")
+
+    def refer(self, variant: str, seed: int, accuracy: float, **changes) -> Path:
+        """Commit a reference made by the run as it is defined now."""
+        from htcv_lib.runs.freshness import run_states
+        from htcv_lib.runs.plan import Book
+        from htcv_lib.runs.project import Project
+
+        project = Project(self.root)
+        name = f"toy/{variant}/s{seed}"
+        state = run_states([Book.load(project).run(name, "laptop")], project)[0]
+        metric = {"value": accuracy, "unit": "fraction", "better": "higher", "split": "test", "n": 10}
+        record = {
+            "schema": 1, "run": name, "profile": "laptop", "key": state.key, "parts": state.parts,
+            "parameters": dict(state.run.parameters), "commit": "abc", "dirty": False, "device": "a small machine",
+            "versions": {"torch": "2.15.0"}, "finished": "2026-11-21T06:00:00Z", "wall_s": 120.0, "train_s": 100.0,
+            "peak_memory_mib": 900, "metrics": {"accuracy": metric}, **changes,
+        }
+        folder = project.reference("laptop", name)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "record.json").write_text(json.dumps(record))
+        (folder / "history.csv").write_text("epoch,loss\n1,0.5\n")
+        return folder
+
+    def build(self, *, fresh: bool = True) -> tuple[str, str]:
+        """HTML of the page and the warnings, by one run of Sphinx."""
+        from sphinx.testing.util import SphinxTestApp
+
+        if fresh:
+            shutil.rmtree(self.root / "_build", ignore_errors=True)
+        (self.root / "conf.py").write_text("exclude_patterns = ['notebooks', '_build', 'README*']\n")
+        app = SphinxTestApp("html", srcdir=self.root, confoverrides={"extensions": EXTENSIONS}, freshenv=fresh)
+        try:
+            app.build()
+            return (Path(app.outdir) / "index.html").read_text(), app.warning.getvalue()
+        finally:
+            app.cleanup()
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch) -> Toy:
+    monkeypatch.setenv("HTCV_PROFILE", "none")
+    return Toy(tmp_path)
+
+
+def test_a_result_is_read_from_the_record_and_links_to_its_run(toy):
+    toy.refer("first", 0, 0.8125)
+    toy.page("It reaches {result}`toy/first/s0:accuracy`, or {result}`toy/first/s0:accuracy:.3f`.")
+    html, warnings = toy.build()
+    assert "81.2%" in html and "0.812" in html and warnings == ""
+    assert 'href="book/pages/toy/runs/first.html"' in html
+    assert 'title="laptop profile, oxford_pets, a small machine, 2026-11-21"' in html
+
+
+def test_without_a_seed_it_gives_the_mean_its_half_interval_and_n(toy):
+    for seed, accuracy in enumerate([0.80, 0.82, 0.84]):  # mean 0.82, t(0.975, 2) * 0.02 / sqrt(3) = 0.0497
+        toy.refer("first", seed, accuracy)
+    toy.page("{result}`toy/first:accuracy`")
+    assert "82.0% ± 5.0% (n = 3)" in toy.build()[0]
+
+
+@pytest.mark.parametrize("wrong", ["toy/third:accuracy", "toy/first:precision", "toy/first/s0:precision", "toy first"])
+def test_a_result_that_does_not_exist_is_a_warning(toy, wrong):
+    toy.refer("first", 0, 0.8)
+    toy.page(f"{{result}}`{wrong}`")
+    html, warnings = toy.build()
+    assert "result role" in warnings and "unknown result" in html
+
+
+def test_a_run_without_a_reference_says_so_without_a_warning(toy):
+    toy.page("{result}`toy/second:accuracy`\n\n```{provenance} toy/second/s0\n```\n\n```{results-table} toy\n```\n\n"
+             "```{status-table}\n```\n\n```{first-screen}\n```\n\n```{claims} toy\n```\n\n```{verdict-bar}\n```")
+    html, warnings = toy.build()
+    assert warnings == ""
+    assert "not yet measured" in html and "has no record yet" in html and "No reference of this family" in html
+
+
+def test_a_reference_whose_run_has_changed_carries_a_dagger_that_says_what(toy):
+    toy.refer("first", 0, 0.8)
+    notebook = toy.root / "notebooks" / "toy" / "run.ipynb"
+    notebook.write_text(notebook.read_text().replace("0.1", "0.2"))
+    toy.page("{result}`toy/first/s0:accuracy`\n\n```{status-table}\n```")
+    html, _ = toy.build()
+    assert "†" in html and "lr: 0.1 -&gt; 0.2" in html and "htcv-is-stale" in html
+
+
+def test_a_fresh_reference_carries_no_dagger(toy):
+    toy.refer("first", 0, 0.8)
+    toy.page("{result}`toy/first/s0:accuracy`")
+    assert "†" not in toy.build()[0]
+
+
+def test_a_page_is_read_again_when_a_record_changes_and_only_then(toy):
+    toy.refer("first", 0, 0.8)
+    other = toy.root / "book" / "pages" / "toy" / "runs" / "second.md"  # not the root page, which is always rewritten
+    other.write_text("# Other\n\n{result}`toy/first/s0:accuracy`\n")
+    toy.page("Nothing here.")
+    toy.build()
+    shown = toy.root / "_build" / "html" / "book" / "pages" / "toy" / "runs" / "second.html"
+    assert "80.0%" in shown.read_text()
+    stamp = shown.stat().st_mtime_ns
+    toy.build(fresh=False)
+    assert shown.stat().st_mtime_ns == stamp
+    toy.refer("first", 0, 0.9)
+    toy.build(fresh=False)
+    assert "90.0%" in shown.read_text()
+
+
+def test_the_provenance_box_says_how_to_repeat_the_run_and_what_it_used(toy):
+    toy.refer("first", 0, 0.8, weights={"file": "x", "bytes": 2**20, "sha256": "f" * 64})
+    toy.page("```{provenance} toy/first/s0\n```")
+    html, warnings = toy.build()
+    assert warnings == ""
+    assert "htcv run toy/first --profile laptop" in html
+    assert "http://localhost:8888/lab/tree/notebooks/toy/run.ipynb" in html
+    for fact in ("2.0 min", "a small machine", "900 MiB", "abc", "torch 2.15.0", "learning rate", "ffffffffffffffff"):
+        assert fact in html, fact
+    assert html.count('class="reference download internal"') == 2  # history and record
+
+
+def test_a_chapter_has_a_box_too(toy):
+    table = toy.root / "notebooks" / "runs.yml"
+    table.write_text(table.read_text().replace("toy:\n", "toy:\n  chapters: [chapter.ipynb]\n"))
+    toy.refer("first", 0, 0.8)
+    toy.page("```{provenance} toy/chapter\n```")
+    html, warnings = toy.build()
+    assert warnings == "" and ">1 reference<" in html
+    assert "http://localhost:8888/lab/tree/notebooks/toy/chapter.ipynb" in html
+
+
+def test_an_unknown_run_in_a_provenance_box_is_a_warning(toy):
+    toy.page("```{provenance} toy/nothing/s0\n```")
+    assert "no run 'toy/nothing/s0'" in toy.build()[1]
+
+
+def test_results_on_different_data_stand_in_different_tables(toy):
+    toy.refer("first", 0, 0.8)
+    toy.refer("second", 0, 0.9)
+    toy.page("```{results-table} toy\n```")
+    html, warnings = toy.build()
+    assert warnings == ""
+    tables = html.split("<table")[1:]
+    assert len(tables) == 2
+    assert "oxford_pets" in tables[0] and "80.0%" in tables[0] and "90.0%" not in tables[0]
+    assert "mnist" in tables[1] and "90.0%" in tables[1]
+
+
+def test_the_first_screen_has_four_cards_and_no_number_without_a_reference(toy):
+    toy.page("```{first-screen}\n```")
+    html, warnings = toy.build()
+    assert warnings == "" and html.count('<li class="htcv-card') == 4
+    assert 'class="htcv-number"' not in html and "In preparation" in html
+
+
+CLAIMS = """
+- id: better
+  family: toy
+  report: {file: README, section: Observations, where: first sentence}
+  kind: observation
+  says: The first run is said to win.
+  statement: The first run has a higher accuracy than the second.
+  compare: {better: first, worse: second, metric: accuracy, margin: 0.01}
+- id: cause
+  family: toy
+  report: {file: README, section: Observations, where: second sentence}
+  kind: explanation
+  says: It is said to win because it is first.
+  statement: Being first makes it win.
+  not_testable: A guess about a cause.
+"""
+
+
+def judged(toy, seeds: int) -> tuple[str, str]:
+    (toy.root / "book" / "claims.yml").write_text(CLAIMS)
+    for seed in range(seeds):  # 5 points apart, more or less a tenth of a point
+        toy.refer("first", seed, 0.85 + 0.001 * (seed % 2))
+        toy.refer("second", seed, 0.80)
+    toy.page("```{verdict-bar}\n```\n\n```{claims} toy\n```")
+    return toy.build()
+
+
+def test_a_claim_shows_what_was_said_what_was_tested_and_what_came_out(toy):
+    html, warnings = judged(toy, seeds=10)
+    assert warnings == ""
+    assert "The first run is said to win." in html and "has a higher accuracy" in html
+    assert '<span class="htcv-badge htcv-is-supported">supported</span>' in html
+    assert "+5.0 points (95 % interval +5.0 points to +5.1 points); margin 1.0 points" in html
+    assert '<span class="htcv-badge htcv-is-not-testable">not testable</span>' in html
+    assert "A guess about a cause." in html
+    assert 'Runs: <a href="book/pages/toy/runs/first.html">toy/first</a>, toy/second' in html
+
+
+def test_fewer_than_ten_seeds_are_called_preliminary_and_decide_nothing(toy):
+    html, _ = judged(toy, seeds=3)
+    assert "preliminary, n = 3, leaning to supported" in html
+    assert "htcv-is-supported" not in html and "htcv-is-undecided" in html
+
+
+def test_the_verdict_bar_counts_the_claims_by_word(toy):
+    html, _ = judged(toy, seeds=10)
+    bar = html[html.index('class="htcv-verdicts"'):html.index('class="htcv-claims"')]
+    assert "How 2 claims fared" in bar and "1 supported" in bar and "1 not testable" in bar
+    assert "contradicted" not in bar

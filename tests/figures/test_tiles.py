@@ -1,0 +1,62 @@
+"""Pictures of masks: colours by class, errors where they are."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from htcv_lib.figures.style import CLASS_COLOURS, ERROR
+from htcv_lib.figures.tiles import class_map, error_map, segmentation_tiles, show_tiles
+
+IMAGES = np.zeros((2, 4, 6, 3), np.uint8)
+TRUTH = np.zeros((2, 4, 6), int)
+
+
+def rgb(colour):
+    return [round(255 * part) for part in to_rgb(colour)]
+
+
+def test_each_class_has_its_colour():
+    assert class_map(np.array([[0, 1, 2]])).tolist() == [[rgb(colour) for colour in CLASS_COLOURS.values()]]
+
+
+def test_wrong_pixels_are_strong_and_right_ones_pale_grey():
+    pred = TRUTH.copy()
+    pred[1, 2, 3] = 2
+    errors = error_map(IMAGES, TRUTH, pred)
+    assert errors[1, 2, 3].tolist() == rgb(ERROR)
+    assert (errors == rgb(ERROR)).all(-1).sum() == 1
+    assert errors[0, 0, 0].tolist() == [153, 153, 153]  # black, 60 % towards white
+
+
+def test_tiles_are_input_truth_prediction_error_for_both_layouts():
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), dtype=np.uint8)
+    tiles = segmentation_tiles(images, TRUTH, TRUTH + 1)
+    assert tiles.shape == (2, 4, 4, 6, 3) and tiles.dtype == np.uint8
+    assert np.array_equal(tiles[:, 0], images)
+    assert np.array_equal(tiles[:, 2], class_map(TRUTH + 1))
+    assert np.array_equal(tiles, segmentation_tiles(images.transpose(0, 3, 1, 2), TRUTH, TRUTH + 1))
+
+
+def test_masks_of_another_size_are_refused():
+    with pytest.raises(ValueError, match="differ in N, H, W"):
+        segmentation_tiles(IMAGES, TRUTH[:, :2], TRUTH)
+
+
+def test_a_grid_has_one_picture_per_tile_in_its_own_shape_and_explains_its_colours():
+    figure = show_tiles(segmentation_tiles(IMAGES, TRUTH, TRUTH), row_labels=["best", "worst"])
+    assert len(figure.axes) == 8
+    box = figure.axes[0].get_position()
+    width, height = figure.get_size_inches()
+    assert box.height * height / (box.width * width) == pytest.approx(4 / 6)
+    texts = [text.get_text() for text in figure.texts]
+    assert {"input", "error", "best", "worst", "pet", "background", "border", "wrong"} <= set(texts)
+
+
+def test_a_grid_of_two_columns_names_no_error_colour():
+    figure = show_tiles(segmentation_tiles(IMAGES, TRUTH, TRUTH)[:, :2], ["photo", "truth"])
+    assert "wrong" not in [text.get_text() for text in figure.texts]
+
+
+def test_headings_must_match_the_columns():
+    with pytest.raises(ValueError, match="4 columns of tiles, but 1 headings"):
+        show_tiles(segmentation_tiles(IMAGES, TRUTH, TRUTH), ["photo"])

@@ -1,0 +1,191 @@
+"""Claims: the file is checked, and every verdict word is reached by a case made for it."""
+
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from htcv_lib.runs.claims import TESTS, WORDS, Claim, decide, load_claims
+
+SPREAD = (-0.001, 0.001) * 5  # ten seeds, mean zero: a half width of 0.00075 at 95 %
+BASE = {"id": "a", "family": "toy", "report": {"file": "f", "section": "s", "where": "w"}, "kind": "observation",
+        "says": "A is better.", "statement": "A is better by accuracy."}
+PAIR = {"better": "a", "worse": "b", "metric": "accuracy", "margin": 0.005}
+
+
+def claim(**extra) -> Claim:
+    return Claim(**{**BASE, **extra})
+
+
+def runs_with(**means):
+    """Ten seeds per variant around a mean; variant b is flat, so differences keep the spread."""
+    table = {name: {seed: mean + (0 if name == "b" else SPREAD[seed]) for seed in range(10)}
+             for name, mean in means.items()}
+    return lambda variant, metric: table.get(variant, {})
+
+
+def first(the_claim: Claim, values):
+    return decide([the_claim], values)[0]
+
+
+@pytest.mark.parametrize(("a", "word"), [
+    (0.72, "supported"), (0.68, "contradicted"), (0.7, "no practical difference"), (0.705, "undecided")])
+def test_a_comparison_reaches_each_word(a, word):
+    verdict = first(claim(compare=PAIR), runs_with(a=a, b=0.7))
+    assert verdict.word == word
+    assert verdict.estimate.mean == pytest.approx(a - 0.7)
+    assert verdict.n == 10 and verdict.preliminary == ""
+    assert verdict.runs[0] == "toy/a/s0" and len(verdict.runs) == 20
+
+
+def test_a_real_but_small_difference_is_not_support():
+    # the interval excludes zero (p is tiny) but lies inside the margin
+    verdict = first(claim(compare=PAIR), runs_with(a=0.702, b=0.7))
+    assert verdict.p_adjusted < 0.001
+    assert verdict.word == "no practical difference"
+
+
+def test_nine_seeds_give_an_estimate_and_a_leaning_but_no_verdict():
+    values = runs_with(a=0.72, b=0.7)
+    verdict = first(claim(compare=PAIR), lambda variant, metric: dict(list(values(variant, metric).items())[:9]))
+    assert (verdict.word, verdict.leaning) == ("undecided", "supported")
+    assert verdict.preliminary == "preliminary, n = 9"
+    assert verdict.p_adjusted is None
+
+
+def test_one_seed_leans_and_has_no_interval():
+    verdict = first(claim(compare=PAIR), lambda variant, metric: {0: {"a": 0.69, "b": 0.7}[variant]})
+    assert (verdict.word, verdict.leaning, verdict.n) == ("undecided", "contradicted", 1)
+    assert math.isnan(verdict.estimate.low)
+
+
+def test_no_runs_are_undecided_without_a_leaning():
+    verdict = first(claim(compare=PAIR), lambda variant, metric: {})
+    assert (verdict.word, verdict.leaning, verdict.n, verdict.runs) == ("undecided", "", 0, [])
+
+
+def test_only_seeds_that_both_variants_have_count():
+    table = {"a": {0: 0.8, 1: 0.9, 5: 0.1}, "b": {1: 0.7, 0: 0.6, 2: 0.0}}
+    verdict = first(claim(compare=PAIR), lambda variant, metric: table[variant])
+    assert verdict.n == 2
+    assert verdict.estimate.mean == pytest.approx(0.2)
+    assert verdict.runs == ["toy/a/s0", "toy/a/s1", "toy/b/s0", "toy/b/s1"]
+
+
+def test_a_metric_where_lower_is_better_turns_the_sign():
+    verdict = first(claim(compare={**PAIR, "lower_is_better": True}), runs_with(a=0.68, b=0.7))
+    assert verdict.word == "supported"
+    assert verdict.estimate.mean == pytest.approx(0.02)
+
+
+def test_a_causal_guess_is_not_testable_whatever_the_runs_say():
+    verdict = first(claim(not_testable="a guess about causes"), runs_with(a=0.72, b=0.7))
+    assert (verdict.word, verdict.estimate, verdict.p_adjusted) == ("not testable", None, None)
+
+
+def test_on_substitute_data_support_only_holds_in_simulation():
+    assert first(claim(compare=PAIR, simulation=True), runs_with(a=0.72, b=0.7)).word == "holds in simulation"
+    assert first(claim(compare=PAIR, simulation=True), runs_with(a=0.68, b=0.7)).word == "contradicted"
+
+
+@pytest.mark.parametrize(("a", "word"), [(0.7, "supported"), (0.72, "contradicted"), (0.68, "contradicted"),
+                                         (0.705, "undecided")])
+def test_a_claim_of_sameness_is_supported_by_equivalence(a, word):
+    assert first(claim(compare={**PAIR, "same": True}), runs_with(a=a, b=0.7)).word == word
+
+
+@pytest.mark.parametrize(("size", "a", "word"), [
+    ({"at_least": 0.015}, 0.72, "supported"), ({"at_least": 0.015}, 0.71, "contradicted"),
+    ({"at_least": 0.015}, 0.7152, "undecided"), ({"at_most": 0.015}, 0.71, "supported"),
+    ({"at_most": 0.015}, 0.72, "contradicted")])
+def test_a_claim_about_size_is_held_against_its_bound(size, a, word):
+    assert first(claim(compare={**PAIR, **size}), runs_with(a=a, b=0.7)).word == word
+
+
+def test_a_main_effect_averages_the_variants_of_a_side_seed_by_seed():
+    effect = {"better": ["a", "c"], "worse": ["b", "b"], "metric": "accuracy", "margin": 0.005}
+    verdict = first(claim(effect=effect), runs_with(a=0.74, b=0.7, c=0.70))
+    assert verdict.estimate.mean == pytest.approx(0.02)
+    assert verdict.word == "supported"
+
+
+@pytest.mark.parametrize(("a", "word"), [(0.72, "supported"), (0.68, "contradicted"), (0.7, "undecided")])
+def test_a_level_is_reached_if_the_whole_interval_is_beyond_it(a, word):
+    single = {"variant": "a", "metric": "accuracy", "at_least": 0.7}
+    assert first(claim(single=single), runs_with(a=a, b=0)).word == word
+
+
+@pytest.mark.parametrize(("collapsed", "word", "low"), [(10, "supported", 0.7225), (0, "contradicted", 0.0),
+                                                       (6, "undecided", 0.3127)])
+def test_collapses_are_counted_with_wilsons_interval(collapsed, word, low):
+    test = {"variant": "a", "metric": "accuracy", "at_most": 0.1}
+    verdict = first(claim(collapse=test), lambda *_: {seed: 0.0 if seed < collapsed else 0.8 for seed in range(10)})
+    assert verdict.word == word
+    assert verdict.estimate.mean == collapsed / 10
+    assert verdict.estimate.low == pytest.approx(low, abs=1e-4)
+
+
+def test_holm_counts_the_decided_claims_of_one_family_only():
+    offsets = (0.02, 0.0, 0.03, -0.01, 0.02, 0.0, 0.03, 0.0, 0.01, 0.01)
+    noisy = {seed: 0.7 + offset for seed, offset in enumerate(offsets)}
+    table = {"a": noisy, "b": dict.fromkeys(range(10), 0.7), "few": {0: 0.9}}
+    claims = [claim(compare=PAIR), claim(id="again", compare=PAIR), claim(id="other", family="else", compare=PAIR),
+              claim(id="few", compare={**PAIR, "better": "few"})]
+    one, two, other, few = decide(claims, lambda variant, metric: table[variant])
+    assert one.p_adjusted == two.p_adjusted == pytest.approx(2 * other.p_adjusted)
+    assert few.p_adjusted is None
+
+
+def test_a_claim_that_holds_alone_may_be_undecided_among_many():
+    offsets = (0.02, 0.01) * 4 + (0.04, 0.0)
+    table = {"a": {seed: 0.7 + offset for seed, offset in enumerate(offsets)}, "b": dict.fromkeys(range(10), 0.7)}
+    pair = {**PAIR, "margin": 0.001}
+
+    def word(count):
+        claims = [claim(id=str(k), compare=pair) for k in range(count)]
+        return decide(claims, lambda variant, metric: table[variant])[0].word
+
+    assert word(1) == "supported"
+    assert word(200) == "undecided"
+
+
+def load(tmp_path: Path, *entries) -> list[Claim]:
+    path = tmp_path / "claims.yml"
+    path.write_text(yaml.safe_dump(list(entries)))
+    return load_claims(path)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"surprise": 1}, "unknown surprise"),
+    ({"says": None, "drop": "says"}, "missing says"),
+    ({"kind": "opinion"}, "observation or explanation"),
+    ({"compare": {k: v for k, v in PAIR.items() if k != "margin"}}, "compare: missing margin"),
+    ({"compare": {**PAIR, "margin": "half"}}, "margin must be a number"),
+    ({"compare": {**PAIR, "margin": 0}}, "margin must be positive"),
+    ({"compare": {**PAIR, "at_least": 1, "at_most": 2}}, "only one of"),
+    ({"compare": {**PAIR, "better": ["a", "c"]}}, "better must be one variant"),
+    ({"not_testable": "why"}, "exactly one of"),
+    ({"drop": "compare"}, "has none"),
+    ({"drop": "compare", "not_testable": ""}, "must give the reason"),
+    ({"report": {"file": "f"}}, "report: missing section, where"),
+])
+def test_a_claim_with_a_mistake_is_refused_by_name(tmp_path, change, message):
+    entry = {**BASE, "compare": PAIR, **change}
+    entry.pop(entry.pop("drop", ""), None)
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path, entry)
+
+
+def test_two_claims_with_one_id_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="duplicate id 'a'"):
+        load(tmp_path, {**BASE, "compare": PAIR}, {**BASE, "compare": PAIR})
+
+
+def test_the_book_lists_every_observation_of_session_18_and_its_claims_can_be_decided():
+    claims = [c for c in load_claims(Path(__file__).parents[2] / "book" / "claims.yml") if c.family == "pets_unet"]
+    assert {c.where for c in claims} == {f"Part A, observation {k}" for k in (1, 2, 3)}
+    verdicts = decide(claims, lambda variant, metric: {seed: 0.7 + seed / 1000 for seed in range(10)})
+    assert {verdict.word for verdict in verdicts} <= set(WORDS)
+    assert all(c.margin == {"accuracy": 0.005, "mean_iou": 0.01}[c.metric] for c in claims if not c.not_testable)
+    assert set(TESTS) >= {name for c in claims for name in TESTS if getattr(c, name)}
