@@ -17,7 +17,7 @@ MAY_IMPORT = {  # package -> packages of the project besides itself; the table i
     "data": set(),
     "training": {"losses", "metrics"},
     "figures": set(),
-    "runs": set(),
+    "runs": {"data"},  # data.manifest alone, for the digests of data; it needs no torch
 }
 NO_TORCH = ("figures", "runs")
 

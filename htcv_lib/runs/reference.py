@@ -40,8 +40,9 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
         check_sizes(record.folder)
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
+        history = (record.folder / "history.csv").read_bytes() if (record.folder / "history.csv").exists() else b""
         for path in [record.folder / kept for kept in KEPT] + record.tables:
-            if path.exists():
+            if path.exists() and (path.name == "history.csv" or path.read_bytes() != history):
                 shutil.copyfile(path, target / path.name)
         write_json(target / "record.json", {**record.data, "fingerprint": losses.get(name, [])})
         check_sizes(target)
