@@ -29,8 +29,9 @@ def require_clean_tree(project: Project) -> None:
 
 
 def write_references(report: BuildReport, project: Project, say: Callable[[str], None] = print) -> list[str]:
-    """Copy every fresh run of this machine to `book/runs`, with its fingerprint; returns their names."""
-    names = [state.run.name for state in report.states if state.built and state.built.data["key"] == state.key]
+    """Copy the runs of this machine that `book/runs` does not have yet, with a fingerprint; returns their names."""
+    names = [state.run.name for state in report.states
+             if state.built and not (state.reference and state.reference.finished == state.built.finished)]
     losses = fingerprints(names, project, say)
     for name in names:
         record = report.built[name]
