@@ -1,0 +1,93 @@
+"""From an executed notebook to a page: own title, captions, downloads, nothing private."""
+
+import json
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from htcv_lib.runs.display import METADATA
+from htcv_lib.runs.publish import publish, write_if_changed
+
+
+@pytest.fixture
+def executed(tmp_path):
+    """An executed notebook with one figure, one table, noise and progress lines."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "curves.csv").write_text("a\n1\n")
+    note = {"name": "curves", "caption": "Loss.", "alt": "A falling curve", "csv": "curves.csv"}
+    figure = new_output("display_data", {"image/svg+xml": "<svg/>"}, metadata={METADATA: note})
+    table = new_output("display_data", {"text/html": "<table/>"}, metadata={
+        METADATA: {"name": "numbers", "caption": "Numbers.", "alt": "", "csv": "numbers.csv"}})
+    lines = "ready\nstep 1 of 3, epoch 1, loss 2\nstep 3 of 3, epoch 2, loss 1\n"
+    noise = "[IPKernelApp] WARNING | Kernel is running over TCP without encryption."
+    notebook = new_notebook(cells=[
+        new_markdown_cell("# Title of the template\n\nText."),
+        new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
+        new_code_cell("fit()", outputs=[new_output("stream", text=lines), new_output("stream", name="stderr", text=noise)]),
+        new_code_cell("show()", outputs=[figure], metadata={"tags": ["page"], "papermill": {"duration": 3.0}}),
+        new_code_cell("table()", outputs=[table]),
+    ])
+    notebook.metadata["papermill"] = {"output_path": str(folder)}
+    nbformat.write(notebook, folder / "notebook.ipynb")
+    return folder / "notebook.ipynb"
+
+
+def cells(page):
+    return json.loads(page.read_text())["cells"]
+
+
+def test_a_page_has_its_own_title_and_anchor(executed, tmp_path, toy):
+    page = tmp_path / "pages" / "one.ipynb"
+    assert publish(executed, page, "Run one", "run-toy-one", toy, provenance="toy/one/s0")
+    assert cells(page)[0]["source"][:3] == ["(run-toy-one)=\n", "# Run one\n", "\n"]
+    assert "".join(cells(page)[-1]["source"]) == "```{provenance} toy/one/s0\n```"
+
+
+def test_default_parameters_and_run_metadata_are_left_out(executed, tmp_path, toy):
+    page = tmp_path / "pages" / "one.ipynb"
+    publish(executed, page, "Run one", "a", toy)
+    assert "x = 1" not in page.read_text() and "papermill" not in page.read_text()
+
+
+def test_a_figure_gets_caption_label_alt_and_its_numbers(executed, tmp_path, toy):
+    page = tmp_path / "pages" / "one.ipynb"
+    publish(executed, page, "Run one", "run-toy-one", toy)
+    (cell,) = [cell for cell in cells(page) if "".join(cell["source"]) == "show()"]
+    figure = cell["metadata"]["mystnb"]
+    assert figure["image"]["alt"] == "A falling curve"
+    assert figure["figure"]["name"] == "fig-run-toy-one-curves"
+    assert figure["figure"]["caption"] == "Loss. {download}`CSV <files/one/curves.csv>`"
+    assert (page.parent / "files/one/curves.csv").read_text() == "a\n1\n"
+
+
+def test_a_table_is_followed_by_its_caption(executed, tmp_path, toy):
+    page = tmp_path / "pages" / "one.ipynb"
+    publish(executed, page, "Run one", "a", toy)
+    sources = ["".join(cell["source"]) for cell in cells(page)]
+    assert sources[sources.index("table()") + 1].startswith("Numbers. {download}`CSV <files/one/numbers.csv>`")
+
+
+def test_only_the_last_line_of_progress_and_no_noise_is_shown(executed, tmp_path, toy):
+    page = tmp_path / "pages" / "one.ipynb"
+    publish(executed, page, "Run one", "a", toy)
+    (cell,) = [cell for cell in cells(page) if "".join(cell["source"]) == "fit()"]
+    assert ["".join(output["text"]) for output in cell["outputs"]] == ["ready\nstep 3 of 3, epoch 2, loss 1\n"]
+
+
+def test_an_unchanged_page_is_not_written_again(executed, tmp_path, toy):
+    page = tmp_path / "pages" / "one.ipynb"
+    assert publish(executed, page, "Run one", "a", toy)
+    assert not publish(executed, page, "Run one", "a", toy)
+    assert publish(executed, page, "Another title", "a", toy)
+    assert not write_if_changed(page, page.read_text())
+
+
+def test_paths_of_this_machine_are_replaced(executed, tmp_path, toy):
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.cells[2].outputs[0]["text"] = f"reading {toy.root}/data"
+    nbformat.write(notebook, executed)
+    page = tmp_path / "pages" / "one.ipynb"
+    publish(executed, page, "Run one", "a", toy)
+    assert str(toy.root) not in page.read_text() and "reading ./data" in page.read_text()

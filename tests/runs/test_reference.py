@@ -1,0 +1,68 @@
+"""References are written from a clean tree only, and a key is renewed only if the fingerprint reproduces."""
+
+import subprocess
+
+import pytest
+
+from htcv_lib.runs.build import build
+from htcv_lib.runs.machine import git_state
+from htcv_lib.runs.plan import PlanError
+from htcv_lib.runs.records import Record
+from htcv_lib.runs.reference import renew_keys, require_clean_tree, write_references
+from htcv_lib.runs.status import status_lines
+
+LOSSES = "class Losses:\n    train_s = 0.0\n    first_losses = [slope * k for k in range(3)]\n" \
+         "    def save(self, path): open(path, 'w').write('epoch\\\\n1\\\\n')\n"
+
+
+def commit_all(toy):
+    for command in (["init", "-q"], ["add", "-A"],
+                    ["-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "toy"]):
+        subprocess.run(["git", *command], cwd=toy.root, check=True)
+
+
+def with_fingerprint(toy, edit_runs):
+    """Give the toy runs a history with first losses, and a fingerprint profile; one run only."""
+    notebook = toy.root / "notebooks/toy/run.ipynb"
+    text = notebook.read_text().replace("run.finish({'value': value}, n=3)",
+                                        LOSSES.replace("\n", "\\n").replace("\\\\n", "\\\\\\\\n")
+                                        + "run.finish({'value': value}, Losses(), n=3)")
+    notebook.write_text(text)
+
+    def change(family):
+        family["profiles"]["fingerprint"] = {"steps": 1}
+        for variant in ("two", "three"):
+            del family["runs"][variant]
+
+    edit_runs(toy, change)
+
+
+def test_a_changed_tree_is_refused(toy):
+    (toy.root / ".gitignore").write_text("/runs/\n__pycache__/\n")
+    commit_all(toy)
+    require_clean_tree(toy)
+    assert git_state(toy.root)[1] is False
+    (toy.root / "book/index.md").write_text("# Changed\n")
+    with pytest.raises(PlanError, match="needs a clean tree"):
+        require_clean_tree(toy)
+
+
+def test_a_reference_is_fresh_until_its_code_changes_and_again_once_renewed(toy, edit_runs):
+    with_fingerprint(toy, edit_runs)
+    report = build(toy, "laptop", say=lambda line: None, chapters=False)
+    assert report.failures == []
+    assert write_references(report, toy, lambda line: None) == ["toy/one/s0"]
+    record = Record.load(toy.reference("laptop", "toy/one/s0"))
+    assert record.data["fingerprint"] == [0.0, 1.0, 2.0]
+    assert status_lines("laptop", toy)[0] == "Profile laptop: 1 fresh, 0 stale, 0 missing"
+
+    module = toy.root / "htcv_lib/metrics/toy.py"
+    module.write_text(module.read_text().replace("slope * steps", "steps * slope"))  # a refactor
+    assert "1 stale" in status_lines("laptop", toy)[0]
+    assert renew_keys("laptop", toy, lambda line: None) == {"toy/one/s0": True}
+    assert "1 fresh" in status_lines("laptop", toy)[0]
+
+    notebook = toy.root / "notebooks/toy/run.ipynb"
+    notebook.write_text(notebook.read_text().replace("slope * k", "slope * k + 1"))  # other losses
+    assert renew_keys("laptop", toy, lambda line: None) == {"toy/one/s0": False}
+    assert "1 stale" in status_lines("laptop", toy)[0]
