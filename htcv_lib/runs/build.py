@@ -12,6 +12,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from htcv_lib.data.fetch import missing
+from htcv_lib.data.manifest import load_manifest
 from htcv_lib.runs.execute import NOTEBOOK, Outcome, Task, clock, execute, slots
 from htcv_lib.runs.freshness import RunState, chapter_inputs, run_states
 from htcv_lib.runs.keys import digest, page_parts
@@ -151,9 +153,19 @@ def _announce(profile: str, states: list[RunState], stale: list[RunState], say: 
         workers = slots()
         minutes = sum(state.run.minutes for state in stale) / len(workers)
         where = f"{len(workers)} GPU(s)" if workers[0].device else f"{len(workers)} CPU worker(s)"
-        datasets = sorted({str(state.run.parameters.get("dataset", "")) for state in stale} - {""})
+        memory = max(state.run.memory_gb for state in stale)
         say(f"Profile {profile}: {len(stale)} of {len(states)} runs to execute on {where}, "
-            f"about {clock(minutes * 60)} minutes; data: {', '.join(datasets) or 'none'}.")
+            f"about {clock(minutes * 60)} minutes, {memory:g} GB of memory each; data: {_data_needed(stale)}.")
+
+
+def _data_needed(stale: list[RunState]) -> str:
+    """The data sets of these runs, and how much of each has to be downloaded first."""
+    names = sorted({str(state.run.parameters.get("dataset") or "") for state in stale} - {""})
+    texts = []
+    for name in names:
+        absent = sum(file.size or 0 for file in missing(load_manifest(name)))
+        texts.append(f"{name} (download {absent / 2**20:.0f} MiB)" if absent else name)
+    return ", ".join(texts) or "none"
 
 
 def _execute_chapters(report: BuildReport, book: Book, families: Iterable[str] | None, say: Say) -> None:

@@ -63,21 +63,22 @@ def page_parts(notebook: Path, project: Project, inputs: Any) -> KeyParts:
 def module_hashes(sources: Iterable[str], project: Project, packages: tuple[str, ...]) -> dict[str, str]:
     """Module -> hash, for every module of `packages` that these sources use, directly or not."""
     found: dict[str, str] = {}
-    waiting = [target for source in sources for target in imported(ast.parse(source))]
+    waiting = [target for source in sources for target in imported(source)]
     while waiting:
         for module in homes(*waiting.pop(), project):
             if module.split(".")[1] not in packages or module in found:
                 continue
-            tree = ast.parse(_module_file(module, project).read_text(encoding="utf-8"))
-            found[module] = digest(_dump(tree))
-            waiting += imported(tree)
+            source = _module_file(module, project).read_text(encoding="utf-8")
+            found[module] = digest(normalized(source))
+            waiting += imported(source)
     return dict(sorted(found.items()))
 
 
-def imported(tree: ast.AST) -> list[tuple[str, tuple[str, ...]]]:
-    """`(module, names)` of every import of this library in a syntax tree."""
+@cache
+def imported(source: str) -> list[tuple[str, tuple[str, ...]]]:
+    """`(module, names)` of every import of this library in a source text."""
     found = []
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "htcv_lib":
             found.append((node.module, tuple(alias.name for alias in node.names)))
         elif isinstance(node, ast.Import):
@@ -90,12 +91,13 @@ def homes(module: str, names: tuple[str, ...], project: Project) -> list[str]:
     folder = project.root.joinpath(*module.split("."))
     if not folder.is_dir():
         return [module] if "." in module else []
-    table = _lazy_table(folder / "__init__.py")
+    table = _lazy_table((folder / "__init__.py").read_text(encoding="utf-8"))
     inside = [f"{module}.{home}" for home, public in table.items() if set(names) & set(public)]
     submodules = [f"{module}.{name}" for name in names if (folder / f"{name}.py").is_file()]
     return inside + submodules
 
 
+@cache
 def normalized(source: str) -> str:
     """Source code without comments, docstrings and formatting."""
     return _dump(ast.parse(source))
@@ -120,8 +122,9 @@ def explain(old: KeyParts, new: KeyParts) -> list[str]:
 
 
 @cache
-def _lazy_table(init: Path) -> dict[str, tuple[str, ...]]:
-    for node in ast.parse(init.read_text(encoding="utf-8")).body:
+def _lazy_table(source: str) -> dict[str, tuple[str, ...]]:
+    """The MODULES of a lazy package, read from the text of its `__init__`."""
+    for node in ast.parse(source).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "MODULES":
             return ast.literal_eval(node.value)
     return {}

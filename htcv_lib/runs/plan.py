@@ -37,6 +37,7 @@ class PlannedRun:
     needs: Mapping[str, str] = field(default_factory=dict)  # alias -> run name, same profile
     priority: int = 5  # 1 is the most important
     minutes: float = 1.0  # expected
+    memory_gb: float = 1.0  # expected, of the GPU where there is one
 
     @property
     def name(self) -> str:
@@ -150,7 +151,8 @@ class Book:
         needs = {alias: need if need.count("/") == 2 else f"{need}/s{seed}"
                  for alias, need in (entry.get("needs") or {}).items()}
         return PlannedRun(family, variant, seed, profile, entry.get("title", variant), setting, notebook,
-                          parameters, needs, int(entry.get("priority", 5)), float(minutes))
+                          parameters, needs, int(entry.get("priority", 5)), float(minutes),
+                          float(table.get("memory_gb", {}).get(profile, 1.0)))
 
     def _add_needs(self, run: PlannedRun, chosen: dict[str, PlannedRun], above: tuple[str, ...] = ()) -> None:
         if run.name in above:

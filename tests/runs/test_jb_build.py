@@ -37,14 +37,14 @@ def test_a_book_is_built_rebuilt_and_repaired(toy, jb, edit_runs):
     output = broken.stdout + broken.stderr
     assert broken.returncode == 1 and "Traceback" not in output
     assert re.search(r"notebook failed: toy/two/s0, cell 3: RuntimeError: asked to fail", output)
-    assert "asked to fail" in page(toy, "runs/two") and "Run one" in page(toy, "runs/one")
+    assert "In this build the notebook failed" in page(toy, "runs/two") and "Run one" in page(toy, "runs/one")
     untouched = toy.pages / "toy/runs/one.ipynb"
     assert untouched.stat().st_mtime_ns == stamps[untouched]
 
     edit_runs(toy, lambda family: family["runs"]["two"]["parameters"].update(fail=False))
     repaired = jb(toy)
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
-    assert "asked to fail" not in page(toy, "runs/two")
+    assert "In this build the notebook failed" not in page(toy, "runs/two")
 
 
 def test_pages_name_no_path_and_no_machine_and_have_own_titles(toy, jb):
