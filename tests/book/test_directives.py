@@ -186,6 +186,15 @@ def test_results_on_different_data_stand_in_different_tables(toy):
     assert "mnist" in tables[1] and "90.0%" in tables[1]
 
 
+def test_results_on_different_splits_stand_in_different_tables(toy):
+    metric = {"value": 0.7, "unit": "fraction", "better": "higher", "split": "val", "n": 10}
+    toy.refer("first", 0, 0.8)
+    toy.refer("first", 1, 0.7, metrics={"accuracy": metric})
+    toy.page("```{results-table} toy\n```")
+    tables = toy.build()[0].split("<table")[1:]
+    assert ["test split" in table for table in tables] == [True, False] and "val split" in tables[1]
+
+
 def test_the_first_screen_has_four_cards_and_no_number_without_a_reference(toy):
     toy.page("```{first-screen}\n```")
     html, warnings = toy.build()

@@ -1,0 +1,44 @@
+# `make book`, `make test`, `make lab`: each sets up what it needs, and is quick when nothing changed.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The environment is made again when, and only when, what it is made from changes.
+WANTED := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
+STAMP := $(VENV)/.made-from-$(WANTED)
+
+.PHONY: book test lab lint clean help
+
+book: $(STAMP)  ## execute what is stale and build the book into _build/html
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jb build . -W --keep-going -n
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+test: $(STAMP)  ## run all tests; browser tests are skipped without Chromium
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs
+
+lab: $(STAMP)  ## open JupyterLab on the notebooks, at http://localhost:8888/lab
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --port 8888 --ServerApp.port_retries=0 \
+	  --notebook-dir "$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
+	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS)
+
+lint: $(STAMP)  ## check the code's style
+	@$(BIN)/ruff check .
+
+clean:  ## remove the built pages; records, weights and the environment stay
+	rm -rf _build book/pages
+
+help:  ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "No venv module? On Debian or Ubuntu: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	@echo "Installing the locked packages into $(VENV); the first time this takes some minutes."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.made-from-*
+	@touch $@
