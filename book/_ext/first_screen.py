@@ -1,0 +1,177 @@
+"""{first-screen}: what the book is, a card for each report, how its claims fared, where to go next."""
+
+import base64
+import io
+from dataclasses import dataclass
+from html import escape
+
+from book_state import BookState, chapter_page, link, run_page, track
+from docutils import nodes
+from html_parts import raw
+from PIL import Image
+from result_tables import setting_of
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from verdict_list import verdict_bar
+
+from htcv_lib.runs.execute import slots
+from htcv_lib.runs.plan import Family
+from htcv_lib.runs.records import Record
+
+LINE = "Five student vision reports, rerun and reassessed"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One of the four projects the five reports describe."""
+
+    family: str
+    title: str
+    question: str
+    source: str
+    sketch: str  # SVG paths, 120 x 40, shown until there is a picture of our own
+    later: str = ""
+
+
+CARDS = (
+    Card("pets_unet", "Outlining pets", "Which choices inside a U\u2011Net matter when it outlines a pet?",
+         "Session 18, part A",
+         '<path d="M6 6h28v28H6z"/><path d="M46 20h24m-6-5 6 5-6 5"/><path d="M82 6h28v28H82z"/>'
+         '<path d="M88 30c0-12 4-18 8-18s8 6 8 18"/>',
+         "Part B, autoencoders that know the label: in preparation."),
+    Card("decomposer", "Taking a picture apart", "Can a network recover a painting from ten views with light, "
+         "shadow and objects in the way?", "HTCV, two reports",
+         '<path d="M4 10h22v22H4zM10 6h22v22"/><path d="M44 20h20m-6-5 6 5-6 5"/><path d="M76 4h14v14H76zM98 4h14v14'
+         'H98zM76 24h14v14H76zM98 24h14v14H98z"/>'),
+    Card("mask_depth", "Mask and depth from one photo", "How far does one small network get when it must find the "
+         "foreground and its distance?", "S15 assignment",
+         '<path d="M6 6h28v28H6z"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="90" cy="20" r="13"/>'
+         '<path d="M90 7a13 13 0 0 1 0 26"/><path d="M108 8v24M113 12v16M118 16v8"/>'),
+    Card("neural_renderer", "A network that shades a sphere", "Can a generator learn Phong shading from ten numbers, "
+         "and do the scores notice?", "Projekt 3",
+         '<path d="M6 10h26M6 20h20M6 30h24"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="96" cy="20" r="15"/>'
+         '<path d="M90 12a5 4 0 0 1 7-2"/>'),
+)
+
+
+class FirstScreen(SphinxDirective):
+    """The first screen of the book, below its title."""
+
+    def run(self) -> list[nodes.Node]:
+        state = track(self.env)
+        cards = "".join(self.card(state, card) for card in CARDS)
+        return [raw(f'<p class="htcv-line">{LINE}</p>'),
+                raw(f'<ul class="htcv-cards" aria-label="The reports">{cards}</ul>'),
+                raw(verdict_bar(self.env, state)),
+                raw(self.buttons(state)),
+                raw(self.imprint(state))]
+
+    def card(self, state: BookState, card: Card) -> str:
+        family = state.family(card.family)
+        record = headline(state, family) if family else None
+        chapter = link(self.env, chapter_page(self.env, card.family))
+        title = f'<a href="{chapter}">{escape(card.title)}</a>' if chapter else escape(card.title)
+        strip = picture(record) if record else ""
+        if not strip:
+            strip = (f'<svg class="htcv-sketch" viewBox="0 0 122 40" aria-hidden="true" focusable="false">'
+                     f"{card.sketch}</svg>")
+        lines = [f'<p class="htcv-question">{escape(card.question)}</p>']
+        if record and family:
+            lines.append(self.number(state, family, record))
+        elif family:
+            lines.append('<p class="htcv-note">The chapter is here; its reference runs are not recorded yet.</p>')
+        else:
+            lines.append('<p class="htcv-note">In preparation: no run yet, so no number.</p>')
+        if card.later:
+            lines.append(f'<p class="htcv-note">{escape(card.later)}</p>')
+        ready = "" if family else " htcv-soon"
+        return (f'<li class="htcv-card{ready}"><div class="htcv-strip">{strip}</div>'
+                f'<p class="htcv-source">{escape(card.source)}</p><p class="htcv-card-title" role="heading" '
+                f'aria-level="2">{title}</p>{"".join(lines)}</li>')
+
+    def number(self, state: BookState, family: Family, record: Record) -> str:
+        """The family's first metric: the best run done well, beside the report's best variant as reported."""
+        metric = next((name for name in family.metrics if name in record.metrics), next(iter(record.metrics)))
+        spec = family.metrics.get(metric, {}).get("format", ".3g")
+        values = list(state.results(family.name).values(record.variant, metric, record.profile).values())
+        baseline = baseline_of(state, family, metric, record)
+        page = link(self.env, run_page(self.env, record.run))
+        shown = escape(format(sum(values) / len(values), spec))
+        value = f'<a href="{page}">{shown}</a>' if page else shown
+        name = family.metrics.get(metric, {}).get("title", metric)
+        track(self.env, [record])
+        beside = f"; {escape(baseline)} as reported" if baseline else ""
+        return (f'<p class="htcv-number"><b>{value}</b> {escape(name.lower())}, done well{beside}</p>'
+                f'<p class="htcv-data">{escape(record.dataset)}, {escape(record.profile)} profile, '
+                f"n = {len(values)}</p>")
+
+    def buttons(self, state: BookState) -> str:
+        read = link(self.env, chapter_page(self.env, "pets_unet")) or link(self.env, "book/results")
+        again = link(self.env, "book/reproduce")
+        return ('<p class="htcv-buttons">'
+                f'<a class="htcv-button htcv-primary" href="{read}">Read the first chapter</a>'
+                f'<a class="htcv-button" href="{again}#open-a-notebook">Open a notebook</a>'
+                f'<a class="htcv-button" href="{again}#rebuild-the-book">Rebuild it'
+                f"<small>{rebuild_time(state)}</small></a></p>")
+
+    def imprint(self, state: BookState) -> str:
+        latest = max((record.finished[:10] for record in state.references.values()), default="")
+        measured = f" Reference runs up to {latest}." if latest else ""
+        return (f'<p class="htcv-imprint">Built {state.today} from commit <code>{escape(state.commit)}</code>, '
+                f"profile {escape(state.profile)}, on {escape(state.machine)}.{measured}</p>")
+
+
+def headline(state: BookState, family: Family) -> Record | None:
+    """Seed 0 of the most important run done well that has a reference, else of any run."""
+    def rank(record: Record) -> tuple:
+        entry = family.variants.get(record.variant, {})
+        return (entry.get("setting") != "done_well", entry.get("priority", 5), record.seed)
+
+    return min((record for record in state.results(family.name).references if record.metrics), key=rank, default=None)
+
+
+def baseline_of(state: BookState, family: Family, metric: str, record: Record) -> str:
+    """The best variant as reported, on the same data and profile."""
+    better = max if family.metrics.get(metric, {}).get("better", "higher") == "higher" else min
+    found = []
+    for variant in family.variants:
+        same = [other for other in state.results(family.name).references
+                if other.variant == variant and (other.dataset, other.profile) == (record.dataset, record.profile)
+                and metric in other.metrics]
+        if setting_of(family, variant) == "as reported" and same and variant != record.variant:
+            found.append(sum(other.value(metric) for other in same) / len(same))
+    return format(better(found), family.metrics.get(metric, {}).get("format", ".3g")) if found else ""
+
+
+def picture(record: Record, width: int = 128) -> str:
+    """Input and output of the median row of a run's samples; empty if it kept none."""
+    try:
+        samples = record.samples()
+    except FileNotFoundError:
+        return ""
+    labels = [str(row.get("label", "")).lower() for row in samples.rows]
+    row = next((place for place, label in enumerate(labels) if "median" in label), 0)
+    tiles = []
+    output = "prediction" if "prediction" in samples.columns else samples.columns[-1]
+    for name in (samples.columns[0], output):
+        column = samples.columns.index(name)
+        tile = Image.fromarray(samples.tiles[row, column])
+        tile = tile.resize((2 * width, round(2 * width * tile.height / tile.width)), Image.Resampling.LANCZOS)
+        data = io.BytesIO()
+        tile.save(data, "WEBP", quality=88)
+        address = "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
+        tiles.append(f'<figure><img src="{address}" alt="{escape(name)} of a test image" width="{width}" '
+                     f'height="{round(width * tile.height / tile.width)}"><figcaption>{escape(name)}</figcaption>'
+                     "</figure>")
+    return "".join(tiles)
+
+
+def rebuild_time(state: BookState) -> str:
+    """Expected minutes of the quick profile on the workers of this machine, from runs.yml."""
+    minutes = sum(run.minutes for run in state.book.runs("quick", 1)) / len(slots())
+    return f"about {max(1, round(minutes))} min" if minutes else ""
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("first-screen", FirstScreen)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

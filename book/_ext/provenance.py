@@ -1,0 +1,124 @@
+"""{provenance} pets_unet/mp-tr-ce/s0, or pets_unet/chapter: who made a page, when, on what, how to do it again."""
+
+from html import escape
+from pathlib import Path
+
+from book_state import BookState, relative, track
+from docutils import nodes
+from html_parts import calm, facts, minutes, raw, table
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from htcv_lib.runs.notebook import parameter_help
+from htcv_lib.runs.plan import Family
+from htcv_lib.runs.records import Record
+
+logger = logging.getLogger(__name__)
+LAB = "http://localhost:8888/lab/tree/"  # what `make lab` serves; its root is the checkout
+
+
+class Provenance(SphinxDirective):
+    """A foldable box about one run."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0].strip()
+        state = track(self.env)
+        parts = name.split("/")
+        family = state.family(parts[0])
+        if family and len(parts) == 2 and f"{parts[1]}.ipynb" in family.chapters:
+            return [raw(chapter_box(state, family, parts[1]))]
+        if len(parts) != 3 or not family or parts[1] not in family.variants:
+            logger.warning("provenance: no run %r in runs.yml", name, location=self.get_location(), type="htcv",
+                           subtype="provenance")
+            return []
+        record = state.record(name)
+        if not record:
+            return [calm(f"{name} has no record yet; htcv run {name} makes one.")]
+        track(self.env, [record])
+        notebook = state.project.notebooks / parts[0] / family.variants[parts[1]]["notebook"]
+        origin = "this build" if name in state.built else "the committed reference"
+        return [
+            raw('<details class="htcv-provenance"><summary>How this page was made'
+                f'<span>{escape(record.profile)} · {escape(record.finished[:10])} · '
+                f'{escape(minutes(record.wall_s))}</span></summary><div class="htcv-provenance-body">'),
+            raw(self.again(record, notebook, state)),
+            raw(facts(describe(record, origin))),
+            raw(parameter_table(record, parameter_help(notebook))),
+            *self.downloads(record, state),
+            raw("</div></details>"),
+        ]
+
+    def again(self, record: Record, notebook: Path, state: BookState) -> str:
+        """The commands that repeat it."""
+        path = notebook.relative_to(state.project.root).as_posix()
+        command = f"htcv run {record.family}/{record.variant} --profile {record.profile}"
+        return (f'<p class="htcv-again">To repeat it: <code>{escape(command)}</code></p>'
+                f"<p>To change something: <code>make lab</code>, then open "
+                f'<a href="{LAB}{escape(path)}"><code>{escape(path)}</code></a> on this machine.</p>')
+
+    def downloads(self, record: Record, state: BookState) -> list[nodes.Node]:
+        """History and the CSV behind each figure, as they lie beside the record."""
+        files = [path for path in (record.folder / "history.csv", *record.tables) if path.is_file()]
+        files += [record.folder / "record.json"]
+        paragraph = nodes.paragraph("", "", nodes.Text("Downloads: "), classes=["htcv-downloads"])
+        for number, path in enumerate(files):
+            if number:
+                paragraph += nodes.Text(", ")
+            target = relative(state.project, path)
+            paragraph += addnodes.download_reference("", "", nodes.literal("", path.name), reftarget=target,
+                                                     refdoc=self.env.docname, refdomain="", reftype="download")
+        return [paragraph]
+
+
+def chapter_box(state: BookState, family: Family, name: str) -> str:
+    """A chapter trains nothing: which records it read, and how to have it read others."""
+    references = state.results(family.name).references
+    days = sorted(record.finished[:10] for record in references)
+    machines = ", ".join(sorted({record.device for record in references}))
+    path = f"notebooks/{family.name}/{name}.ipynb"
+    count = f"{len(references)} reference{'s' if len(references) != 1 else ''}"
+    known = facts([("References", f"{count}, {days[0]} to {days[-1]}" if days else "none yet"),
+                   ("Computed on", escape(machines)), ("Built", f"{state.today}, profile {escape(state.profile)}")])
+    return ('<details class="htcv-provenance"><summary>How this chapter was made'
+            f"<span>{count}</span></summary><div class=\"htcv-provenance-body\">"
+            "<p class=\"htcv-again\">To repeat it: <code>jb build .</code>, or with more seeds "
+            f"<code>htcv run {escape(family.name)}</code></p><p>To look closer: <code>make lab</code>, then open "
+            f'<a href="{LAB}{path}"><code>{path}</code></a> on this machine.</p>{known}</div></details>')
+
+
+def describe(record: Record, origin: str) -> list[tuple[str, str]]:
+    """Name and value (HTML) of everything known about a run's execution."""
+    data = record.data
+    weights = data.get("weights") or {}
+    versions = ", ".join(f"{name} {number}" for name, number in data.get("versions", {}).items())
+    digests = "; ".join(f"{name} {value}" for name, value in data.get("parts", {}).get("data", {}).items())
+    commit = str(data.get("commit") or "") + (" with uncommitted changes" if data.get("dirty") else "")
+    return [
+        ("Shown", escape(origin)),
+        ("Run", f"<code>{escape(record.run)}</code>, profile {escape(record.profile)}"),
+        ("Finished", escape(record.finished.replace("T", " ").replace("Z", " UTC"))),
+        ("Took", escape(f"{minutes(record.wall_s)}, of which training {minutes(float(data.get('train_s', 0)))}")),
+        ("Device", escape(record.device)),
+        ("Peak memory", escape(f"{data['peak_memory_mib']:,} MiB") if data.get("peak_memory_mib") else ""),
+        ("Commit", f"<code>{escape(commit)}</code>" if commit else ""),
+        ("Versions", escape(versions)),
+        ("Data", f"<code>{escape(digests)}</code>" if digests else ""),
+        ("Weights", f"{weights['bytes'] / 2**20:.1f} MiB, SHA-256 <code>{escape(weights['sha256'][:16])}…</code>"
+         if weights else ""),
+        ("Key", f"<code>{escape(data['key'])}</code>"),
+    ]
+
+
+def parameter_table(record: Record, meanings: dict[str, str]) -> str:
+    rows = [[f"<code>{escape(name)}</code>", f"<code>{escape(repr(value))}</code>", escape(meanings.get(name, ""))]
+            for name, value in record.parameters.items()]
+    return table("Parameters", ["Name", "Value", "Meaning"], rows, label=f"Parameters of {record.run}")
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("provenance", Provenance)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

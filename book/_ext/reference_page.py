@@ -1,0 +1,81 @@
+"""Pages of runs this build did not execute: drawn again from their committed record."""
+
+from pathlib import Path
+
+from htcv_lib.figures import plot_history, show_tiles
+from htcv_lib.runs.keys import digest
+from htcv_lib.runs.plan import Family
+from htcv_lib.runs.publish import copy_tables, write_if_changed
+from htcv_lib.runs.records import Record
+
+CSV = "{download}`CSV <files/%s/%s>`"
+
+
+def write_reference_page(record: Record, page: Path, title: str, anchor: str, family: Family, failure: str) -> None:
+    """Write `page` (as .md) from a committed record: what it measured, its curves, its pictures."""
+    pictures = page.parent / "files" / page.stem
+    copy_tables(record.folder, pictures)
+    _draw(record, pictures)
+    stem = page.stem
+    lines = [f"({anchor})=", f"# {title}", "", *_failure(failure), *_origin(record), "", "## Results", "",
+             *_metric_table(record, family), ""]
+    if (pictures / "samples.png").exists():
+        lines += ["## Pictures", "", f"```{{figure}} files/{stem}/samples.png", f":name: fig-{anchor}-samples",
+                  f":alt: {_samples_alt(record)}", "", _samples_alt(record), "```", ""]
+    if (pictures / "curves.svg").exists():
+        lines += ["## Training", "", f"```{{figure}} files/{stem}/curves.svg", f":name: fig-{anchor}-curves",
+                  f":alt: Loss and validation metrics of {title} over the epochs", "",
+                  f"Training of seed {record.seed}. {CSV % (stem, 'history.csv')}", "```", ""]
+    lines += [f"```{{provenance}} {record.run}", "```", ""]
+    if page.exists():
+        page.unlink()
+    write_if_changed(page.with_suffix(".md"), "\n".join(lines))
+
+
+def write_stub_page(page: Path, title: str, anchor: str, run: str, failure: str) -> None:
+    """A page for a run that has neither been executed here nor been committed."""
+    lines = [f"({anchor})=", f"# {title}", "", *_failure(failure),
+             f"This run has no reference yet. To make one: `htcv run {run}`.", ""]
+    if page.exists():
+        page.unlink()
+    write_if_changed(page.with_suffix(".md"), "\n".join(lines))
+
+
+def _failure(failure: str) -> list[str]:
+    return ["```{warning}", f"In this build the notebook failed: {failure}", "```", ""] if failure else []
+
+
+def _origin(record: Record) -> list[str]:
+    return ["```{note}",
+            f"This build did not execute this run. The page shows its committed reference: profile "
+            f"{record.profile}, computed on {record.finished[:10]} on {record.device}.", "```"]
+
+
+def _metric_table(record: Record, family: Family) -> list[str]:
+    rows = ["| metric | value | split | images |", "|---|--:|---|--:|"]
+    for name, metric in record.metrics.items():
+        meaning = family.metrics.get(name, {})
+        text = format(metric.value, meaning.get("format", ".4g"))
+        rows.append(f"| {meaning.get('title', name)} | {text} | {metric.split} | {metric.n} |")
+    return rows
+
+
+def _samples_alt(record: Record) -> str:
+    samples = record.samples()
+    return (f"{len(samples.rows)} {record.metrics and 'test'} images in rows; columns: {', '.join(samples.columns)}")
+
+
+def _draw(record: Record, folder: Path) -> None:
+    """Curves and pictures, drawn again only if the record changed."""
+    stamp = folder / ".drawn"
+    key = digest([record.data["key"], record.finished])
+    if stamp.exists() and stamp.read_text() == key:
+        return
+    if (record.folder / "history.csv").exists():
+        figure = plot_history(record.history())
+        figure.savefig(folder / "curves.svg", metadata={"Date": None, "Creator": None})
+    if (record.folder / "samples.png").exists():
+        samples = record.samples()
+        figure = show_tiles(samples.tiles, samples.columns, [row["label"] for row in samples.rows])
+        figure.savefig(folder / "samples.png", dpi=110, metadata={"Software": None})
+    stamp.write_text(key)

@@ -1,0 +1,85 @@
+"""`jb build .` executes what is stale, publishes the pages, and only then compiles them.
+
+Runs at `config-inited`, before the table of contents is read. Failed notebooks do not stop the
+compilation of the others; they fail the build at its end, with one line each.
+"""
+
+from contextlib import ExitStack
+
+from reference_page import write_reference_page, write_stub_page
+from sphinx.errors import ExtensionError
+from sphinx.util import logging
+
+from htcv_lib.runs.build import BuildReport, build, build_lock
+from htcv_lib.runs.plan import Book, PlanError
+from htcv_lib.runs.project import Project
+from htcv_lib.runs.publish import publish, remove_stale
+from htcv_lib.runs.records import Record, Results
+
+logger = logging.getLogger(__name__)
+
+
+def current(app) -> BuildReport:
+    """What this build planned and executed."""
+    return app.htcv_report
+
+
+def project_of(app) -> Project:
+    return app.htcv_project
+
+
+def execute_and_publish(app, config) -> None:
+    app.htcv_project = project = Project.find(app.srcdir)
+    app.htcv_lock = ExitStack()
+    app.htcv_lock.enter_context(build_lock(project, logger.info))
+    try:
+        app.htcv_report = report = build(project, say=logger.info)
+        publish_pages(project, report)
+    except (PlanError, ValueError, FileNotFoundError) as error:
+        raise ExtensionError(str(error)) from None
+
+
+def publish_pages(project: Project, report: BuildReport) -> None:
+    """One page per variant (seed 0) and per chapter; no address contains a profile."""
+    book = Book.load(project)
+    failed = {outcome.label: outcome.error for outcome in report.failures}
+    for family in book.families.values():
+        references = {record.run: record for record in Results(family.name, project).references}
+        folder = project.pages / family.name
+        for variant, entry in family.variants.items():
+            run = f"{family.name}/{variant}/s0"
+            page = folder / "runs" / f"{variant}.ipynb"
+            title, anchor = entry.get("title", variant), f"run-{family.name}-{variant}".replace("_", "-")
+            built: Record | None = report.built.get(run)
+            if built:
+                publish(built.folder / "notebook.ipynb", page, title, anchor, project, provenance=run)
+            elif run in references:
+                write_reference_page(references[run], page, title, anchor, family, failed.get(run, ""))
+            else:
+                write_stub_page(page, title, anchor, run, failed.get(run, ""))
+        remove_stale(folder / "runs", family.variants)
+        for name in family.chapters:
+            stem = name.removesuffix(".ipynb")
+            label, page = f"{family.name}/{stem}", folder / name
+            anchor = f"chapter-{family.name}-{stem}".replace("_", "-")
+            if label in report.chapters:
+                publish(report.chapters[label], page, family.title, anchor, project, label, fold_code=True)
+            elif not page.exists():
+                write_stub_page(page, family.title, anchor, label, failed.get(label, ""))
+
+
+def close(app, exception) -> None:
+    """Release the lock; fail the build if a notebook failed."""
+    if hasattr(app, "htcv_lock"):
+        app.htcv_lock.close()
+    failures = current(app).failures if hasattr(app, "htcv_report") else []
+    if failures and exception is None:
+        for outcome in failures:
+            logger.error("notebook failed: %s", outcome.error)
+        app.statuscode = 1  # not an exception: Jupyter Book would bury the lines under its traceback
+
+
+def setup(app):
+    app.connect("config-inited", execute_and_publish, priority=100)
+    app.connect("build-finished", close, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,205 @@
+"""{results-table} family, and {status-table}: every record in plain tables.
+
+Figures on different data, another split, or of another profile never share a table.
+"""
+
+from collections.abc import Mapping
+from html import escape
+from typing import NamedTuple
+
+from book_state import BookState, link, run_page, track
+from docutils import nodes
+from html_parts import MISSING, anchor, badge, calm, minutes, raw, table
+from result_role import spell
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from htcv_lib.runs.plan import Family
+from htcv_lib.runs.records import Record
+
+logger = logging.getLogger(__name__)
+PROFILE_WORDS = {
+    "full": "full size (profile full)",
+    "laptop": "reduced size (profile laptop)",
+    "quick": "smallest size (profile quick)",
+    "paper": "the report's own scale (profile paper)",
+}
+
+
+class Place(NamedTuple):
+    """What the figures of one table have in common."""
+
+    dataset: str
+    split: str
+    profile: str
+
+
+class ResultsTable(SphinxDirective):
+    """All references of a family, then what this build executed itself."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0].strip()
+        state = track(self.env)
+        family = state.family(name)
+        if not family:
+            logger.warning("results-table: no family %r in runs.yml", name, location=self.get_location(),
+                           type="htcv", subtype="results")
+            return []
+        references = comparable(family, state.results(name).references)
+        own = comparable(family, [record for record in state.built.values() if record.family == name])
+        track(self.env, [*references, *own])
+        found: list[nodes.Node] = []
+        for place, records in by_data(references).items():
+            found.append(raw(self.references(state, family, records, place)))
+        if not references:
+            found.append(calm("No reference of this family has been committed yet; the tables fill up as runs are "
+                              "recorded."))
+        if own:
+            found.append(raw('<h3 class="htcv-minor">What this build executed itself</h3>'))
+            for place, records in by_data(own).items():
+                found.append(raw(self.own(state, family, records, place)))
+        reported = {variant: entry["report_value"] for variant, entry in family.variants.items()
+                    if entry.get("report_value") is not None}
+        if reported:
+            found.append(raw(report_values(family, reported)))
+        return found
+
+    def references(self, state: BookState, family: Family, records: list[Record], where: Place) -> str:
+        metrics = shown_metrics(family, records)
+        rows = []
+        for variant, entry in family.variants.items():
+            mine = [record for record in records if record.variant == variant]
+            if not mine:
+                continue
+            stale = any(state.changes.get(record.run) for record in mine)
+            address = link(self.env, run_page(self.env, mine[0].run))
+            mark = " <abbr class='htcv-stale' title='The run has changed since; see Status'>†</abbr>" if stale else ""
+            rows.append([anchor(entry.get("title", variant), address) + mark,
+                         escape(setting_of(family, variant)), str(len(mine)),
+                         *(cell(mine, metric, family) for metric in metrics)])
+        caption = f"References: {spell_place(where)}; mean ± 95 % half-interval"
+        head = ["Run", "Setting", "n", *(title_of(family, metric) for metric in metrics)]
+        return table(caption, head, rows, range(2, len(head)), wide=True)
+
+    def own(self, state: BookState, family: Family, records: list[Record], where: Place) -> str:
+        metrics = shown_metrics(family, records)
+        rows = [[anchor(family.variants.get(record.variant, {}).get("title", record.variant),
+                        link(self.env, run_page(self.env, record.run))),
+                 str(record.seed), minutes(record.wall_s), *(cell([record], metric, family) for metric in metrics)]
+                for record in records]
+        caption = f"This build: {spell_place(where)}; shows that it runs, decides nothing"
+        head = ["Run", "Seed", "Took", *(title_of(family, metric) for metric in metrics)]
+        return table(caption, head, rows, range(1, len(head)), wide=True)
+
+
+class StatusTable(SphinxDirective):
+    """Every run of runs.yml: its reference, whether that is still current, who computed it."""
+
+    def run(self) -> list[nodes.Node]:
+        state = track(self.env)
+        found: list[nodes.Node] = []
+        for family in state.book.families.values():
+            names = sorted({f"{family.name}/{variant}/s0" for variant in family.variants}
+                           | {name for name in state.references if name.startswith(f"{family.name}/")}
+                           | {name for name in state.built if name.startswith(f"{family.name}/")},
+                           key=lambda name: order_of(family, name))
+            rows = [self.row(state, family, name) for name in names]
+            head = ["Run", "Reference", "This build", "Profile", "Took", "Finished", "Device", "Commit", "torch"]
+            found.append(raw(table(family.title, head, rows, [4], label=f"Status of {family.title}", wide=True)))
+        return found or [calm("runs.yml holds no family yet.")]
+
+    def row(self, state: BookState, family: Family, name: str) -> list[str]:
+        reference, own = state.references.get(name), state.built.get(name)
+        track(self.env, [record for record in (reference, own) if record])
+        changes = state.changes.get(name, [])
+        word = "missing" if not reference else "stale" if changes else "fresh"
+        why = f"<br><small>{escape('; '.join(changes))}</small>" if changes else ""
+        record = reference or own
+        planned = {run.run.name: run for run in state.report.states} if state.report else {}
+        here = (badge("fresh", f"{own.profile}, {minutes(own.wall_s)}") if own else
+                badge("missing", "failed") if name in {o.label for o in (state.report.failures if state.report else [])}
+                else "reference shown" if name in planned else "not in this profile")
+        known = ([record.profile, minutes(record.wall_s), record.finished[:10].replace("-", "\u2011"), record.device,
+                  str(record.data.get("commit") or MISSING), record.data.get("versions", {}).get("torch", MISSING)]
+                 if record else [MISSING] * 6)
+        return [anchor(name.partition("/")[2], link(self.env, run_page(self.env, name))), badge(word) + why, here,
+                *(escape(text) for text in known)]
+
+
+def comparable(family: Family, records: list[Record]) -> list[Record]:
+    """Records that hold the family's first metric: a run that only draws pictures has no row."""
+    first = next(iter(family.metrics), None)
+    return [record for record in records if record.metrics and (first is None or first in record.metrics)]
+
+
+def by_data(records: list[Record]) -> Mapping[Place, list[Record]]:
+    """Data set, split, profile -> records: what may stand in one table."""
+    groups: dict[Place, list[Record]] = {}
+    for record in records:
+        split = next((metric.split for metric in record.metrics.values()), "")
+        groups.setdefault(Place(record.dataset or "no data set", split, record.profile), []).append(record)
+    return groups
+
+
+def spell_place(where: Place) -> str:
+    """"oxford_pets_630, test split, reduced size, CPU"."""
+    split = f", {where.split} split" if where.split else ""
+    return f"{where.dataset}{split}, {PROFILE_WORDS.get(where.profile, where.profile)}"
+
+
+def shown_metrics(family: Family, records: list[Record]) -> list[str]:
+    present = {name for record in records for name in record.metrics}
+    return [name for name in family.metrics if name in present] or sorted(present)
+
+
+def title_of(family: Family, metric: str) -> str:
+    return family.metrics.get(metric, {}).get("title", metric)
+
+
+def setting_of(family: Family, variant: str) -> str:
+    """"as reported", "done well", "in between", or nothing for a run of another kind (a yardstick)."""
+    entry = family.variants[variant]
+    if "setting" in entry:
+        part = set(entry.get("parameters", {})) & set(family.table["settings"].get(entry["setting"]) or {})
+        return entry["setting"].replace("_", " ") if not part else "in between"
+    if entry["notebook"] != next(iter(family.variants.values()))["notebook"]:
+        return ""
+    well = family.table.get("settings", {}).get("done_well") or {}
+    changed = any(well.get(name) == value for name, value in entry.get("parameters", {}).items())
+    return "in between" if changed else "as reported"
+
+
+def cell(records: list[Record], metric: str, family: Family) -> str:
+    values = [record.value(metric) for record in records if metric in record.metrics]
+    if not values:
+        return MISSING
+    spec = family.metrics.get(metric, {}).get("format", ".3g")
+    return escape(spell(values, spec, one_seed=len(values) == 1).partition(" (n")[0])
+
+
+def report_values(family: Family, reported: Mapping) -> str:
+    """The report's own figures, apart: other data, so not comparable."""
+    names = list(dict.fromkeys(name for value in reported.values() if isinstance(value, Mapping) for name in value))
+    rows = []
+    for variant, value in reported.items():
+        values = value if isinstance(value, Mapping) else {names[0] if names else "value": value}
+        rows.append([escape(family.variants[variant].get("title", variant)),
+                     *(escape(str(values.get(name, MISSING))) for name in names or ["value"])])
+    head = ["Run", *(title_of(family, name) for name in names or ["value"])]
+    return table("The report's own figures, one run each (not comparable: other data, other size)", head, rows,
+                 range(1, len(head)))
+
+
+def order_of(family: Family, name: str) -> tuple[int, int]:
+    _, variant, seed = name.split("/")
+    order = list(family.variants)
+    return (order.index(variant) if variant in order else len(order), int(seed[1:]))
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("results-table", ResultsTable)
+    app.add_directive("status-table", StatusTable)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,140 @@
+"""{verdict-bar} and {claims}: how the reports' conclusions fared.
+
+The words are decided in `htcv_lib.runs.claims`, from references alone; here they are only shown.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from html import escape
+from math import isfinite
+
+from book_state import BookState, link, run_page, track
+from docutils import nodes
+from html_parts import anchor, badge, calm, raw, slug
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from htcv_lib.runs.claims import WORDS, Verdict
+from htcv_lib.runs.plan import Family
+
+logger = logging.getLogger(__name__)
+NONE_YET = "No claim has been judged yet."
+PAGE = "book/claims"
+
+
+class VerdictBar(SphinxDirective):
+    """Counts over all families, or over the one named, each linked to its claims."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        state = track(self.env)
+        html = verdict_bar(self.env, state, self.arguments[0] if self.arguments else "")
+        return [raw(html)] if html else [calm(NONE_YET)]
+
+
+class Claims(SphinxDirective):
+    """Every claim of a family, in the report's order."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        state = track(self.env)
+        chosen = chosen_verdicts(state, self.arguments[0] if self.arguments else "")
+        track(self.env, (record for verdict in chosen for name in verdict.runs
+                         if (record := state.references.get(name))))
+        if not chosen:
+            return [calm(NONE_YET)]
+        anchors = self.env.docname == PAGE  # identifiers are unique in the book: only here
+        return [raw('<ol class="htcv-claims">', *(claim_item(self.env, state, verdict, anchors) for verdict in chosen),
+                    "</ol>")]
+
+
+def chosen_verdicts(state: BookState, family: str = "") -> list[Verdict]:
+    return [verdict for name, verdicts in state.verdicts.items() if family in ("", name) for verdict in verdicts]
+
+
+def verdict_bar(env: BuildEnvironment, state: BookState, family: str = "") -> str:
+    """A bar of coloured parts and, below, the counts in words; empty if nothing has been judged."""
+    verdicts = chosen_verdicts(state, family)
+    counts = Counter(verdict.word for verdict in verdicts)
+    if not counts:
+        return ""
+    first = {word: next(v for v in verdicts if v.word == word) for word in counts}
+    order = [word for word in WORDS if word in counts]
+    parts = "".join(f'<span class="htcv-is-{slug(word)}" style="flex-grow:{counts[word]}"></span>' for word in order)
+    items = "".join(f'<li class="htcv-is-{slug(word)}">'
+                    f"{anchor(f'{counts[word]} {word}', link(env, PAGE, claim_anchor(first[word])))}</li>"
+                    for word in order)
+    total = sum(counts.values())
+    return (f'<div class="htcv-verdicts"><p class="htcv-verdicts-title">How {total} '
+            f'{"claim" if total == 1 else "claims"} fared</p><div class="htcv-bar" aria-hidden="true">{parts}</div>'
+            f"<ul>{items}</ul></div>")
+
+
+def claim_item(env: BuildEnvironment, state: BookState, verdict: Verdict, anchors: bool) -> str:
+    """One claim: what was said, what we tested, what came out, which runs say so."""
+    claim = verdict.claim
+    place = f' id="{claim_anchor(verdict)}"' if anchors else ""
+    source = f"{claim.report['section']}, {claim.report['where']} ({claim.kind})"
+    lines = [
+        f'<p class="htcv-said">{escape(source)}: {escape(claim.says)}</p>',
+        f'<p class="htcv-restated">{escape(claim.statement)}</p>',
+        f'<p class="htcv-word">{badge(verdict.word)}'
+        f"<span>{escape(measured(verdict, state.family(claim.family)))}</span></p>",
+        f'<p class="htcv-said">{escape(claim.note)}</p>' if claim.note else "",
+        decided_by(env, state, verdict.runs),
+    ]
+    return f'<li class="htcv-claim htcv-is-{slug(verdict.word)}"{place}>{"".join(lines)}</li>'
+
+
+def measured(verdict: Verdict, family: Family | None) -> str:
+    """"preliminary, n = 3, leaning to supported; +0.6 points (95 % interval ...); margin 0.5 points"."""
+    claim, estimate = verdict.claim, verdict.estimate
+    if claim.not_testable:
+        return claim.not_testable
+    if estimate is None or not verdict.n:
+        return "its runs have not been recorded yet"
+    leaning = f", leaning to {verdict.leaning}" if verdict.leaning else ""
+    found = [(verdict.preliminary or f"n = {verdict.n}") + leaning]
+    test = claim.compare or claim.effect or claim.single or claim.collapse or {}
+    difference = bool(claim.compare or claim.effect)
+    spec = ".0%" if claim.collapse else (family.metrics.get(claim.metric, {}) if family else {}).get("format", ".3g")
+    interval = (f" (95 % interval {spell(estimate.low, spec, difference)} to {spell(estimate.high, spec, difference)})"
+                if isfinite(estimate.low) and isfinite(estimate.high) else "")
+    found.append(spell(estimate.mean, spec, difference) + interval)
+    for key, word in (("margin", "margin"), ("at_least", "claimed: at least"), ("at_most", "claimed: at most")):
+        if key in test and not (key == "margin" and {"at_least", "at_most"} & set(test)):
+            found.append(f"{word} {spell(test[key], '.0%' if claim.collapse else spec, difference).lstrip('+')}")
+    if verdict.p_adjusted is not None and isfinite(verdict.p_adjusted):
+        found.append(f"p = {verdict.p_adjusted:.2g} after Holm")
+    return "; ".join(found)
+
+
+def spell(value: float, spec: str, difference: bool) -> str:
+    """A difference with its sign, shares in points; a level as the metric prints it."""
+    if not difference:
+        return format(value, spec)
+    text = f"{100 * value:+.{spec[1:-1] or 0}f} points" if spec.endswith("%") else format(value, f"+{spec}")
+    return text.replace("-", "\u2212")
+
+
+def decided_by(env: BuildEnvironment, state: BookState, runs: Iterable[str]) -> str:
+    """Links to the runs, one for all seeds of a variant."""
+    shown = {}
+    for name in runs:
+        variant = "/".join(name.split("/")[:2])
+        shown.setdefault(variant, anchor(variant, link(env, run_page(env, f"{variant}/s0"))))
+    return f'<p class="htcv-said">Runs: {", ".join(shown.values())}</p>' if shown else ""
+
+
+def claim_anchor(verdict: Verdict) -> str:
+    return f"claim-{slug(verdict.claim.family)}-{slug(str(verdict.claim.id))}"
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("verdict-bar", VerdictBar)
+    app.add_directive("claims", Claims)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
