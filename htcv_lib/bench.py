@@ -63,7 +63,8 @@ def _runner_pair() -> tuple[float, float]:
         root, count = Path(place), 3
         notebook = root / "small.ipynb"
         cells = [new_code_cell("seed = 0", metadata={"tags": ["parameters"]}), new_code_cell("seed + 1")]
-        nbformat.write(new_notebook(cells=cells), notebook)
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(new_notebook(cells=cells, metadata=kernel), notebook)
         tasks = [Task(f"small/{i}", notebook, {"seed": i}, root / "staging" / str(i), root / "done" / str(i), root, {},
                       makes_record=False) for i in range(count)]
         begin = time.perf_counter()

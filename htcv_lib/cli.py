@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     with build_lock(project):
         report = build(project, options.profile or active_profile(), options.seeds,
                        families=_families(options.runs), variants=_variants(options.runs),
-                       force=options.force, chapters=not options.record)
+                       force=options.force, pages=not options.record)
         if options.record:
             names = write_references(report, project)
             print(f"{len(names)} reference(s) written to book/runs")

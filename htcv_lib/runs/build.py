@@ -73,26 +73,28 @@ def build_lock(project: Project, say: Say = print):
 
 def build(project: Project, profile: str | None = None, seeds: int | None = 1, say: Say = print,
           families: Iterable[str] | None = None, variants: Iterable[str] | None = None,
-          force: bool = False, chapters: bool = True) -> BuildReport:
+          force: bool = False, pages: bool = True) -> BuildReport:
     """Execute every stale run of the profile (within `HTCV_BUDGET` minutes), then the stale chapters.
 
     Args:
         seeds: Seeds of each run; `HTCV_SEEDS` overrides; None takes the numbers in runs.yml.
         force: Execute even what is fresh by its committed reference.
+        pages: Also bring pages up to date: runs whose text or figures changed, and chapters.
     """
     profile = profile or active_profile()
     seeds = int(os.environ["HTCV_SEEDS"]) if os.environ.get("HTCV_SEEDS") else seeds
     book = Book.load(project)
     planned = [] if profile == "none" else book.runs(profile, seeds, families, variants)
     states = run_states(planned, project)
-    stale = [state for state in states if not state.fresh or (force and not state.built)]
+    stale = [state for state in states
+             if (not state.fresh or (force and not state.built)) and (pages or not state.measured)]
     stale = _with_weights(stale, states, project)
     stale = _affordable(stale, say)
     _announce(profile, states, stale, say)
     outcomes = execute([_task(state, states, project) for state in stale], say)
     report = BuildReport(profile, run_states(planned, project), outcomes)
     _prune(report, project)
-    if chapters:
+    if pages:
         _execute_chapters(report, book, families, say)
     return report
 

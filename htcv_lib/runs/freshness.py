@@ -20,6 +20,7 @@ class RunState:
     page: str  # page key; names the folder
     parts: KeyParts
     built: Record | None  # executed on this machine, with exactly these keys
+    measured: Record | None  # executed on this machine with this result key; its page may be out of date
     reference: Record | None  # committed, of this profile, whatever its key
     reasons: tuple[str, ...]  # why it is stale or missing; empty if fresh
 
@@ -49,16 +50,18 @@ def run_states(runs: Iterable[PlannedRun], project: Project) -> list[RunState]:
         folder = project.built / run.profile / run.name
         reference = _load(project.reference(run.profile, run.name))
         built = _load(folder / page)
-        states.append(RunState(run, key, page, parts, built, reference,
-                               tuple(_reasons(key, parts, built, reference, folder))))
+        others = records_below(folder)
+        measured = built or next((record for record in others if record.data["key"] == key), None)
+        reasons = _reasons(key, parts, built, measured, reference, others)
+        states.append(RunState(run, key, page, parts, built, measured, reference, tuple(reasons)))
     return states
 
 
-def _reasons(key: str, parts: KeyParts, built: Record | None, reference: Record | None, folder: Path) -> list[str]:
+def _reasons(key: str, parts: KeyParts, built: Record | None, measured: Record | None, reference: Record | None,
+             others: list[Record]) -> list[str]:
     if built or (reference and reference.data["key"] == key):
         return []
-    others = [record for record in records_below(folder)]
-    if any(record.data["key"] == key for record in others):
+    if measured:
         return ["text or figures of the notebook"]
     known = others[-1] if others else reference
     return explain(known.data["parts"], parts) or ["key"] if known else ["never run"]

@@ -30,11 +30,10 @@ def require_clean_tree(project: Project) -> None:
 
 def write_references(report: BuildReport, project: Project, say: Callable[[str], None] = print) -> list[str]:
     """Copy the runs of this machine that `book/runs` does not have yet, with a fingerprint; returns their names."""
-    names = [state.run.name for state in report.states
-             if state.built and not (state.reference and state.reference.finished == state.built.finished)]
-    losses = fingerprints(names, project, say)
-    for name in names:
-        record = report.built[name]
+    new = {state.run.name: state.measured for state in report.states
+           if state.measured and not (state.reference and state.reference.finished == state.measured.finished)}
+    losses = fingerprints(new, project, say)
+    for name, record in new.items():
         target = project.reference(record.profile, name)
         for profile in ("laptop",) if record.profile == "full" else ():
             shutil.rmtree(project.reference(profile, name), ignore_errors=True)
@@ -47,7 +46,7 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
                 shutil.copyfile(path, target / path.name)
         write_json(target / "record.json", {**record.data, "fingerprint": losses.get(name, [])})
         check_sizes(target)
-    return names
+    return list(new)
 
 
 def fingerprints(names: Iterable[str], project: Project, say: Callable[[str], None] = print) -> dict[str, list[float]]:

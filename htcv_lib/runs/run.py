@@ -125,6 +125,7 @@ class Run:
             notes: A few more facts (counts, events); JSON values.
         """
         meanings = self._metric_table()
+        train_s = getattr(history, "train_s", 0.0)
         record = {
             "schema": SCHEMA,
             "run": self.name,
@@ -138,8 +139,8 @@ class Run:
             "versions": machine.versions(),
             "started": self.started,
             "finished": utc_now(),
-            "wall_s": round(time.perf_counter() - self.clock, 2),
-            "train_s": round(getattr(history, "train_s", 0.0), 2),
+            "wall_s": round(self._seconds(train_s), 2),
+            "train_s": round(train_s, 2),
             "peak_memory_mib": machine.peak_memory_mib(),
             "metrics": {
                 name: asdict(Metric(float(f"{value:.6g}"), meanings.get(name, {}).get("unit", ""),
@@ -160,6 +161,11 @@ class Run:
             place = self.folder.relative_to(self.project.root)
             print(f"Scratch record written to {place}; the chapter notebook shows it beside the reference.")
         return Record.load(self.folder)
+
+    def _seconds(self, train_s: float) -> float:
+        """Seconds this run took; training that was done before it was resumed counts."""
+        seconds = time.perf_counter() - self.clock
+        return seconds if seconds > train_s else seconds + train_s
 
     def _save_weights(self, model) -> dict[str, Any]:
         import hashlib

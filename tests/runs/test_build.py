@@ -67,11 +67,11 @@ def test_the_budget_takes_the_most_important_runs_first(toy, edit_runs, monkeypa
     edit_runs(toy, change)
     monkeypatch.setenv("HTCV_BUDGET", "10m")
     monkeypatch.setenv("HTCV_JOBS", "1")
-    assert "toy/three/s0" in ran(build(toy, say=lambda line: None, chapters=False))
-    assert len(build(toy, say=lambda line: None, chapters=False).built) >= 1
+    assert "toy/three/s0" in ran(build(toy, say=lambda line: None, pages=False))
+    assert len(build(toy, say=lambda line: None, pages=False).built) >= 1
 
 
 def test_more_seeds_run_when_asked(toy, monkeypatch):
     monkeypatch.setenv("HTCV_SEEDS", "2")
-    report = build(toy, say=lambda line: None, variants=["toy/one"], chapters=False)
+    report = build(toy, say=lambda line: None, variants=["toy/one"], pages=False)
     assert sorted(report.built) == ["toy/one/s0", "toy/one/s1"]

@@ -25,7 +25,8 @@ def executed(tmp_path):
     notebook = new_notebook(cells=[
         new_markdown_cell("# Title of the template\n\nText."),
         new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
-        new_code_cell("fit()", outputs=[new_output("stream", text=lines), new_output("stream", name="stderr", text=noise)]),
+        new_code_cell("fit()", outputs=[new_output("stream", text=lines),
+                                        new_output("stream", name="stderr", text=noise)]),
         new_code_cell("show()", outputs=[figure], metadata={"tags": ["page"], "papermill": {"duration": 3.0}}),
         new_code_cell("table()", outputs=[table]),
     ])

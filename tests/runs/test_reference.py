@@ -49,7 +49,7 @@ def test_a_changed_tree_is_refused(toy):
 
 def test_a_reference_is_fresh_until_its_code_changes_and_again_once_renewed(toy, edit_runs):
     with_fingerprint(toy, edit_runs)
-    report = build(toy, "laptop", say=lambda line: None, chapters=False)
+    report = build(toy, "laptop", say=lambda line: None, pages=False)
     assert report.failures == []
     assert write_references(report, toy, lambda line: None) == ["toy/one/s0"]
     record = Record.load(toy.reference("laptop", "toy/one/s0"))
