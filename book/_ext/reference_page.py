@@ -62,13 +62,18 @@ def _metric_table(record: Record, family: Family) -> list[str]:
 
 def _samples_alt(record: Record) -> str:
     samples = record.samples()
-    return (f"{len(samples.rows)} {record.metrics and 'test'} images in rows; columns: {', '.join(samples.columns)}")
+    split = next((metric.split for metric in record.metrics.values()), "")
+    return f"{len(samples.rows)} {split} images in rows; columns: {', '.join(samples.columns)}"
+
+
+def _row_label(row: dict) -> str:
+    return f"{row['label']}\nIoU {row['score']:.2f}" if "score" in row else row["label"]
 
 
 def _draw(record: Record, folder: Path) -> None:
     """Curves and pictures, drawn again only if the record changed."""
     stamp = folder / ".drawn"
-    key = digest([record.data["key"], record.finished])
+    key = digest([record.data["key"], record.finished, Path(__file__).read_text(encoding="utf-8")])
     if stamp.exists() and stamp.read_text() == key:
         return
     if (record.folder / "history.csv").exists():
@@ -76,6 +81,6 @@ def _draw(record: Record, folder: Path) -> None:
         figure.savefig(folder / "curves.svg", metadata={"Date": None, "Creator": None})
     if (record.folder / "samples.png").exists():
         samples = record.samples()
-        figure = show_tiles(samples.tiles, samples.columns, [row["label"] for row in samples.rows])
+        figure = show_tiles(samples.tiles, samples.columns, [_row_label(row) for row in samples.rows])
         figure.savefig(folder / "samples.png", dpi=110, metadata={"Software": None})
     stamp.write_text(key)
