@@ -10,6 +10,7 @@ import pandas as pd
 
 from htcv_lib.runs.claims import Verdict, decide, load_claims
 from htcv_lib.runs.display import show
+from htcv_lib.runs.plan import Book
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, Results
 from htcv_lib.runs.run import RUN_FOLDER
@@ -49,6 +50,14 @@ class Chapter:
         claims = [claim for claim in load_claims(self.results.project.claims)
                   if claim.family == self.results.family.name]
         return decide(claims, self.results.values)
+
+    def changed(self, record: Record) -> str:
+        """What a scratch run did differently from the run as `full` defines it, for example "lr 0.003"."""
+        planned = Book.load(self.results.project).run(record.run, "full")
+        if planned is None:
+            return ""
+        return ", ".join(f"{name} {value}" for name, value in record.parameters.items()
+                         if planned.parameters.get(name) != value)
 
     def text(self, metric: str, value: float) -> str:
         """A value of this metric as the book prints it."""

@@ -1,6 +1,7 @@
 """Figures and tables on a page: each with a name, a caption, a text for those who cannot see it, and its CSV."""
 
 import io
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,6 @@ def show(item: Any, folder: Path, name: str, caption: str, alt: str = "",
 
 def table_html(frame: pd.DataFrame, caption: str) -> str:
     """A plain table in a box that scrolls sideways on a phone; text columns left, numbers right."""
-    body = frame.to_html(index=False, border=0, classes="table htcv-table", escape=False, na_rep="n/a",
-                         justify="unset")
-    return f'<div class="htcv-scroll" role="region" tabindex="0" aria-label="{caption[:80]}">{body}</div>'
+    body = frame.to_html(index=False, border=0, classes="table htcv-table", na_rep="n/a", justify="unset")
+    label = escape(caption[:80])
+    return f'<div class="htcv-scroll" role="region" tabindex="0" aria-label="{label}">{body}</div>'

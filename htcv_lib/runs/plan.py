@@ -91,22 +91,35 @@ class Book:
 
         Args:
             seeds: How many seeds of each; None takes the number `runs.yml` states.
-            variants: Only these (`family/variant`), and what they need.
+            variants: Only these (`family/variant`, or one run, `family/variant/s0`), and what they need.
+
+        Errors: PlanError for a family or a variant that is not in the table.
         """
         chosen: dict[str, PlannedRun] = {}
+        wanted = None if variants is None else set(variants)
+        self._check_names(families or (), wanted or ())
         for family in families or self.families:
-            if family not in self.families:
-                raise PlanError(f"no family {family!r} in runs.yml; it has {', '.join(self.families)}")
             for variant in self.families[family].variants:
-                if variants is not None and f"{family}/{variant}" not in variants:
-                    continue
-                for seed in range(self.seed_count(family, variant, profile, seeds)):
-                    run = self.run(f"{family}/{variant}/s{seed}", profile)
+                names = [f"{family}/{variant}/s{seed}"
+                         for seed in range(self.seed_count(family, variant, profile, seeds))]
+                if wanted is not None and f"{family}/{variant}" not in wanted:
+                    names = [name for name in wanted if name.rpartition("/")[0] == f"{family}/{variant}"]
+                for name in names:
+                    run = self.run(name, profile)
                     if run:
                         chosen[run.name] = run
         for run in list(chosen.values()):
             self._add_needs(run, chosen)
         return _in_order(chosen)
+
+    def _check_names(self, families: Iterable[str], variants: Iterable[str]) -> None:
+        for family in families:
+            if family not in self.families:
+                raise PlanError(f"no family {family!r} in runs.yml; it has {', '.join(self.families)}")
+        for name in variants:
+            family, variant = name.split("/")[:2]
+            if variant not in self.families[family].variants:
+                raise PlanError(f"no run {name!r} in runs.yml; {family} has {', '.join(self.families[family].variants)}")
 
     def seed_count(self, family: str, variant: str, profile: str, seeds: int | None = None) -> int:
         if seeds is not None:

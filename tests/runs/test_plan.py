@@ -39,6 +39,12 @@ def test_what_is_needed_comes_first(toy, edit_runs):
     assert names.index("toy/three/s0") < names.index("toy/one/s0")
 
 
+def test_one_run_can_be_asked_for_by_variant_or_by_seed(toy):
+    book = Book.load(toy)
+    assert [run.name for run in book.runs("quick", variants=["toy/two"])] == ["toy/two/s0"]
+    assert [run.name for run in book.runs("quick", variants=["toy/two/s4"])] == ["toy/two/s4"]
+
+
 def test_later_layers_win(toy, edit_runs):
     edit_runs(toy, lambda family: family["runs"]["one"].update(quick={"steps": 7}))
     runs = {run.variant: run for run in Book.load(toy).runs("quick")}

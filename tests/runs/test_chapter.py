@@ -1,0 +1,57 @@
+"""The chapter's side: summaries, what a scratch run changed, verdicts from references."""
+
+import pytest
+
+from htcv_lib.runs.chapter import Chapter, project_verdicts
+from htcv_lib.runs.display import table_html
+from htcv_lib.runs.records import write_json
+from htcv_lib.runs.run import Run
+
+
+@pytest.fixture
+def with_references(toy, monkeypatch):
+    """The toy book with references of two variants: three seeds and one."""
+    monkeypatch.chdir(toy.root)
+    for name, value in (("one/s0", 1.0), ("one/s1", 2.0), ("one/s2", 3.0), ("two/s0", 5.0)):
+        folder = toy.reference("laptop", f"toy/{name}")
+        folder.mkdir(parents=True)
+        write_json(folder / "record.json", {
+            "run": f"toy/{name}", "profile": "laptop", "key": "k", "parts": {}, "parameters": {}, "device": "a CPU",
+            "finished": "2026-01-01T00:00:00Z", "wall_s": 1.0, "commit": "c",
+            "metrics": {"value": {"value": value, "split": "test", "n": 3}}})
+    return toy
+
+
+def test_a_summary_gives_mean_half_interval_and_n(with_references):
+    table = Chapter.start("toy").summary(["one", "two", "three"], ["value"])
+    assert list(table["n"]) == [3, 1, 0]
+    # mean 2, deviation 1, t(0.975, 2) = 4.303: half width 4.303 / sqrt(3) = 2.48
+    assert list(table["Value"]) == ["2.00 ± 2.48", "5.00", "n/a"]
+
+
+def test_a_scratch_run_says_what_it_changed(with_references):
+    run = Run.start("toy/one/s0", {"slope": 1.5, "steps": 10, "seed": 0, "fail": False})
+    record = run.finish({"value": 15.0})
+    assert Chapter.start("toy").changed(record) == "slope 1.5"
+
+
+def test_verdicts_come_from_references(with_references):
+    with_references.claims.write_text("""
+- id: two-beats-one
+  family: toy
+  report: {file: F, section: S, where: W}
+  kind: observation
+  says: Two is better.
+  statement: Two has the higher value.
+  compare: {better: two, worse: one, metric: value, margin: 0.5}
+""")
+    (verdict,) = project_verdicts(with_references)["toy"]
+    assert (verdict.word, verdict.leaning, verdict.n) == ("undecided", "supported", 1)
+    assert verdict.estimate.mean == pytest.approx(4.0)
+
+
+def test_text_in_tables_is_escaped(with_references):
+    import pandas as pd
+
+    html = table_html(pd.DataFrame({"a": ["<b>bold</b>"]}), 'A "caption"')
+    assert "&lt;b&gt;" in html and 'aria-label="A &quot;caption&quot;"' in html

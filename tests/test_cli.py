@@ -1,0 +1,33 @@
+"""`htcv`: expected errors are one line and exit status 1."""
+
+import pytest
+
+from htcv_lib.cli import main
+
+
+@pytest.mark.parametrize("command, message", [
+    (["run", "no_such_family"], "no family 'no_such_family' in runs.yml"),
+    (["run", "--profile", "laptop", "pets_unet/mp-tr-ce", "nothing/at-all"], "no family 'nothing'"),
+    (["run", "--profile", "laptop", "pets_unet/mp-tr"], "no run 'pets_unet/mp-tr' in runs.yml; pets_unet has mp-tr-ce"),
+])
+def test_an_unknown_run_is_one_line(command, message, capsys):
+    assert main(command) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and error.startswith("htcv: ")
+
+
+def test_status_lists_every_run_of_the_profile(capsys):
+    assert main(["status", "--profile", "laptop"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Profile laptop: ")
+    assert any("pets_unet/done-well/s0" in line for line in lines)
+
+
+def test_data_list_names_the_samples_as_present(capsys):
+    assert main(["data", "list"]) == 0
+    assert "oxford_pets_630/sample" in capsys.readouterr().out
+
+
+def test_an_unknown_command_explains_itself():
+    with pytest.raises(SystemExit):
+        main(["fly"])
