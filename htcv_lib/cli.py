@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("names", nargs="*", help="manifests; default: all")
     one.set_defaults(command=data)
     one = commands.add_parser("run", help="execute stale runs")
-    one.add_argument("runs", nargs="*", help="family, family/variant or family/variant/s<seed>; default: the whole profile")
+    one.add_argument("runs", nargs="*", help="family, family/variant or family/variant/s<seed>; default: all")
     one.add_argument("--profile", help="quick, laptop, full or paper; default: full with a GPU, else quick")
     one.add_argument("--seeds", type=int, default=None, help="seeds of each run; default: as runs.yml says")
     one.add_argument("--force", action="store_true", help="also what is fresh by its committed reference")

@@ -119,7 +119,8 @@ class Book:
         for name in variants:
             family, variant = name.split("/")[:2]
             if variant not in self.families[family].variants:
-                raise PlanError(f"no run {name!r} in runs.yml; {family} has {', '.join(self.families[family].variants)}")
+                known = ", ".join(self.families[family].variants)
+                raise PlanError(f"no run {name!r} in runs.yml; {family} has {known}")
 
     def seed_count(self, family: str, variant: str, profile: str, seeds: int | None = None) -> int:
         if seeds is not None:
