@@ -1,0 +1,40 @@
+"""The committed references: complete, small, made from clean trees, and of runs that exist."""
+
+import pytest
+
+from htcv_lib.runs.plan import Book
+from htcv_lib.runs.project import Project
+from htcv_lib.runs.records import Record, check_sizes, records_below
+
+PROJECT = Project.find(__file__)
+REFERENCES = records_below(PROJECT.references)
+
+
+def named(record: Record) -> str:
+    return f"{record.profile}/{record.run}"
+
+
+def test_all_references_together_are_small():
+    files = [path for path in PROJECT.references.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 40 * 2**20
+
+
+@pytest.mark.parametrize("record", REFERENCES, ids=named)
+def test_a_reference_is_complete_and_of_a_planned_run(record):
+    assert record.folder == PROJECT.reference(record.profile, record.run)
+    assert Book.load(PROJECT).run(record.run, record.profile) is not None
+    assert record.data["dirty"] is False and len(record.data["commit"]) == 12
+    assert record.metrics and all(metric.n > 0 for metric in record.metrics.values())
+    assert record.data["parts"]["data"].keys() == {record.dataset}
+    check_sizes(record.folder)
+
+
+@pytest.mark.parametrize("record", [r for r in REFERENCES if (r.folder / "history.csv").exists()], ids=named)
+def test_a_curve_learns_and_its_pictures_belong_to_it(record):
+    history = record.history()
+    assert len(history) == record.parameters["epochs"]
+    (loss,) = [column for column in history if column.endswith("/loss") and column.startswith("train/")]
+    assert history[loss].iloc[-1] < 0.7 * history[loss].iloc[0]
+    samples = record.samples()
+    assert samples.tiles.shape[:2] == (len(samples.rows), len(samples.columns))
+    assert len(record.data["fingerprint"]) == 20
