@@ -13,7 +13,7 @@ from sphinx.util import logging
 from htcv_lib.runs.build import BuildReport, build, build_lock
 from htcv_lib.runs.plan import Book, PlanError
 from htcv_lib.runs.project import Project
-from htcv_lib.runs.publish import publish, remove_stale
+from htcv_lib.runs.publish import publish, remove_stale, write_if_changed
 from htcv_lib.runs.records import Record, Results
 
 logger = logging.getLogger(__name__)
@@ -44,8 +44,10 @@ def publish_pages(project: Project, report: BuildReport) -> None:
     book = Book.load(project)
     failed = {outcome.label: outcome.error for outcome in report.failures}
     for family in book.families.values():
-        references = {record.run: record for record in Results(family.name, project).references}
+        results = Results(family.name, project)
+        references = {record.run: record for record in results.references}
         folder = project.pages / family.name
+        write_if_changed(folder / "files" / "references.csv", results.frame().to_csv(index=False))
         for variant, entry in family.variants.items():
             run = f"{family.name}/{variant}/s0"
             page = folder / "runs" / f"{variant}.ipynb"
