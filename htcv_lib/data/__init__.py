@@ -14,5 +14,6 @@ MODULES = {
     "places": ("cache_folder", "data_folder"),
     "report": ("fetch_data", "list_data", "verify_data"),
     "sets": ("ImageSet", "SegmentationSet"),
+    "shifts": ("RandomShift", "RandomTurn", "small_augmentation"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -4,5 +4,7 @@ from htcv_lib._lazy import attach
 MODULES = {
     "cross_entropy": ("cross_entropy_loss",),
     "dice": ("ce_dice_loss", "dice_loss", "log_dice_loss"),
+    "discrete": ("discretized_logistic_log_likelihood",),
+    "gaussian": ("gaussian_log_likelihood", "kl_divergence", "kl_sample"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -8,5 +8,7 @@ MODULES = {
     ),
     "boundary": ("boundary_confusion", "boundary_iou", "boundary_labels"),
     "ranking": ("order_statistics",),
+    "reconstruction": ("bits_per_dim", "gradient_energy", "image_ssim", "psnr_of"),
+    "relabelling": ("other_labels", "style_correlation", "style_descriptors", "style_kept", "swap_success"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -5,5 +5,17 @@ MODULES = {
     "unet": ("ConvBlock", "UNet"),
     "smp": ("WeightsUnavailable", "smp_unet"),
     "inspect": ("LayerShape", "count_parameters", "trace_shapes"),
+    "digit_vae": ("DigitDecoder", "DigitEncoder"),
+    "resnet9": ("ResNet9Classifier", "ResNet9Decoder", "ResNet9Encoder"),
+    "resnet34": ("ResNet34Encoder",),
+    "plain": ("PlainClassifier",),
+    "label_vae": ("Gaussian", "LabelVAE", "VAEOutput"),
+    "freeze": ("frozen",),
+    "dense_vae": ("DenseDecoder", "DenseEncoder"),
+    "patch_vae": ("PatchDecoder", "PatchEncoder", "start_from_pca"),
+    "vae_networks": ("make_label_vae",),
+    "classifiers": ("make_classifier",),
+    "pca": ("PCA",),
+    "prototype": ("ClassPrototypes",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -26,8 +26,8 @@ TESTS = {
     "compare": ({"better", "worse", "metric", "margin"}, {"at_least", "at_most", "same", "lower_is_better"}),
     # the mean of several variants against the mean of others: a main effect of the grid
     "effect": ({"better", "worse", "metric", "margin"}, {"lower_is_better"}),
-    # the mean of one variant reaches a level
-    "single": ({"variant", "metric", "at_least"}, set()),
+    # the mean of one variant reaches a level, or stays below one
+    "single": ({"variant", "metric"}, {"at_least", "at_most"}),
     # most runs of one variant end at or beyond a level, k of n
     "collapse": ({"variant", "metric"}, {"at_least", "at_most"}),
     "not_testable": (set(), set()),
@@ -162,10 +162,16 @@ def _weigh(claim: Claim, values: Values) -> _Evidence:
     runs = [f"{claim.family}/{test['variant']}/s{seed}" for seed in sorted(by_seed)]
     if claim.collapse:
         return _weigh_collapse(list(by_seed.values()), test, runs)
-    level = test["at_least"]
+    sign, level = _bound(test)
     found = mean_interval(by_seed.values(), against=level)
-    return _Evidence(found, found.p, runs, found.low >= level, found.high < level, False,
-                     _lean(found, found.mean >= level, found.mean < level))
+    low, high = sorted((sign * found.low, sign * found.high))
+    return _Evidence(found, found.p, runs, low >= sign * level, high < sign * level, False,
+                     _lean(found, sign * found.mean >= sign * level, sign * found.mean < sign * level))
+
+
+def _bound(test: Mapping[str, Any]) -> tuple[int, float]:
+    """1 and the least, or -1 and the most, that a claim allows: held against `sign * value`."""
+    return (1, test["at_least"]) if "at_least" in test else (-1, test["at_most"])
 
 
 def _weigh_difference(claim: Claim, test: Mapping[str, Any], values: Values) -> _Evidence:
@@ -185,7 +191,7 @@ def _weigh_difference(claim: Claim, test: Mapping[str, Any], values: Values) -> 
         return _Evidence(d, p, runs, inside, d.low > margin or d.high < -margin, False,
                          _lean(d, abs(d.mean) < margin, abs(d.mean) >= margin))
     if "at_least" in test or "at_most" in test:  # the size of the difference, against its bound
-        sign, bound = (1, test["at_least"]) if "at_least" in test else (-1, test["at_most"])
+        sign, bound = _bound(test)
         low, high = sorted((sign * d.low, sign * d.high))
         p = mean_interval(differences, against=bound).p
         return _Evidence(d, p, runs, low > sign * bound, high < sign * bound, False,
@@ -236,7 +242,7 @@ def _checked(entry: Any, where: str) -> Claim:
         return Claim(**entry)
     _check_keys(test, *TESTS[tests[0]], f"{where}: {tests[0]}")
     sizes = [key for key in ("at_least", "at_most", "same") if key in test]
-    if len(sizes) > 1 or (tests[0] == "collapse" and not sizes):
+    if len(sizes) > 1 or (tests[0] in ("single", "collapse") and not sizes):
         raise ValueError(f"{where}: {tests[0]} needs {'one' if not sizes else 'only one'} of at_least, at_most")
     for key in {"margin", "at_least", "at_most"} & set(test):
         if isinstance(test[key], bool) or not isinstance(test[key], int | float):

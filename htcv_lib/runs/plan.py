@@ -15,7 +15,7 @@ REFERENCE_PROFILES = ("full", "laptop")  # strongest first
 FAMILY_KEYS = {"title", "report", "chapters", "metrics", "settings", "profiles", "seeds", "minutes",
                "memory_gb", "runs", "datasets"}
 RUN_KEYS = {"title", "notebook", "setting", "parameters", "needs", "priority", "seeds", "minutes",
-            "report_value", *PROFILES}
+            "report_value", "fingerprint", *PROFILES}
 
 
 class PlanError(ValueError):
@@ -139,9 +139,7 @@ class Book:
             raise PlanError(f"no run {name!r} in runs.yml")
         table = self.families[family].table
         entry = table["runs"][variant]
-        own = entry.get(profile, profile in REFERENCE_PROFILES)
-        if profile == "fingerprint":
-            own = True
+        own = entry.get(profile, profile in (*REFERENCE_PROFILES, "fingerprint"))
         if own is False or own is None:
             return None
         setting = entry.get("setting", "as_reported")

@@ -50,22 +50,28 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
 
 
 def fingerprints(names: Iterable[str], project: Project, say: Callable[[str], None] = print) -> dict[str, list[float]]:
-    """Run name -> losses of the first 20 steps of its tiny version, for those that have one."""
-    book = Book.load(project)
-    planned = [book.run(name, "fingerprint") for name in names]
-    states = run_states([run for run in planned if run and not run.needs], project)
-    tasks = [Task(f"{state.run.name} (fingerprint)", state.run.notebook, dict(state.run.parameters),
-                  project.staging / "fingerprint" / state.run.name,
-                  project.built / "fingerprint" / state.run.name / state.page, project.root,
-                  {"profile": "fingerprint", "key": f"fingerprint-{state.page}", "parts": {}, "needs": {}},
-                  minutes=0.2) for state in states]
+    """Run name -> losses of the first 20 steps of its tiny version, for those that train; what they need runs first."""
+    names = set(names)
+    if not names:
+        return {}
+    states = run_states(Book.load(project).runs("fingerprint", seeds=0, variants=names), project)
+    folders = {state.run.name: project.built / "fingerprint" / state.run.name / state.page for state in states}
+    keys = {state.run.name: f"fingerprint-{state.page}" for state in states}
+    tasks = [Task(f"{name} (fingerprint)", state.run.notebook, dict(state.run.parameters),
+                  project.staging / "fingerprint" / name, folders[name], project.root,
+                  {"profile": "fingerprint", "key": keys[name], "parts": {},
+                   "needs": {alias: str(folders[need]) for alias, need in state.run.needs.items()}},
+                  needs=tuple(f"{need} (fingerprint)" for need in state.run.needs.values()), minutes=0.2)
+             for state in states for name in [state.run.name]]
     outcomes = execute(tasks, say, [Slot(1, "-1")])  # one thread, no GPU: the same sums everywhere
     found = {}
     for state, outcome in zip(states, outcomes, strict=True):
-        if outcome.ok:
+        if outcome.ok and state.run.name in names:
             found[state.run.name] = Record.load(outcome.folder).data["first_losses"][:FINGERPRINT_STEPS]
-            shutil.rmtree(outcome.folder)
-            (project.resume / f"fingerprint-{state.page}.pt").unlink(missing_ok=True)
+    for name, folder in folders.items():
+        shutil.rmtree(folder, ignore_errors=True)
+        (project.resume / f"{keys[name]}.pt").unlink(missing_ok=True)
+        (project.weights / f"{keys[name]}.safetensors").unlink(missing_ok=True)
     return found
 
 

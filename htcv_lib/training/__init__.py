@@ -3,6 +3,7 @@ from htcv_lib._lazy import attach
 
 MODULES = {
     "average": ("WeightAverage",),
+    "classification": ("classification_objective", "evaluate_classifier", "predict_labels"),
     "environment": ("place", "prepare", "seed_everything"),
     "history": ("History", "NonFiniteLoss"),
     "loop": ("fit",),
@@ -10,6 +11,9 @@ MODULES = {
     "recipes": ("make_optimizer", "make_schedule"),
     "schedules": ("cosine_schedule", "one_cycle", "plateau"),
     "segmentation": ("evaluate_segmentation", "predict_segmentation", "score_maps", "segmentation_objective"),
+    "cycles": ("linear_cycle",),
+    "vae_walks": ("interpolation", "relabel_grid", "traversal"),
+    "vae": ("evaluate_pictures", "evaluate_vae", "perturb_labels", "vae_objective"),
     "weights": ("load_weights",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)
