@@ -8,6 +8,7 @@ MODULES = {
     "architecture": ("draw_architecture",),
     "seeds": ("paired_dots", "seed_dots"),
     "changes": ("waterfall",),
+    "grids": ("picture_grid", "pictures"),
     "effects": ("effect_table", "main_effects"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

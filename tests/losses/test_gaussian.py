@@ -1,0 +1,61 @@
+import math
+
+import pytest
+import torch
+from torch.distributions import Normal
+from torch.distributions import kl_divergence as reference_kl
+
+from htcv_lib.losses.gaussian import gaussian_log_likelihood, kl_divergence, kl_sample
+
+
+def drawn(*shape: int, seed: int = 0, scale: float = 1.0) -> torch.Tensor:
+    return scale * torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_a_perfect_picture_of_four_pixels_at_scale_one():
+    image = torch.rand(2, 1, 2, 2)
+    nats = gaussian_log_likelihood(image, image, torch.zeros(()))
+    assert nats.tolist() == pytest.approx([-2 * math.log(2 * math.pi)] * 2)
+
+
+@pytest.mark.parametrize("shape", [(), (3, 2, 5), (3, 1, 1), (2, 3, 2, 5)])
+def test_the_likelihood_is_that_of_torch_for_every_shape_of_the_scale(shape):
+    image, pred, log_scale = drawn(2, 3, 2, 5), drawn(2, 3, 2, 5, seed=1), drawn(*shape, seed=2, scale=0.5)
+    expected = Normal(pred, log_scale.exp()).log_prob(image).flatten(1).sum(1)
+    torch.testing.assert_close(gaussian_log_likelihood(image, pred, log_scale), expected)
+
+
+def test_the_best_single_scale_is_the_root_mean_squared_error():
+    image, pred = drawn(1, 1, 4, 5), drawn(1, 1, 4, 5, seed=1)
+    best = (image - pred).square().mean().sqrt().log().requires_grad_()
+    (gradient,) = torch.autograd.grad(gaussian_log_likelihood(image, pred, best).sum(), best)
+    assert gradient.item() == pytest.approx(0, abs=1e-9)
+
+
+def test_divergences_agree_with_torch():
+    mu, logvar, prior_mu, prior_logvar = (drawn(4, 3, seed=seed) for seed in range(4))
+    q, p = Normal(mu, (logvar / 2).exp()), Normal(prior_mu, (prior_logvar / 2).exp())
+    standard = Normal(torch.zeros_like(mu), torch.ones_like(mu))
+    torch.testing.assert_close(kl_divergence(mu, logvar), reference_kl(q, standard).sum(1))
+    torch.testing.assert_close(kl_divergence(mu, logvar, prior_mu, prior_logvar), reference_kl(q, p).sum(1))
+    torch.testing.assert_close(kl_divergence(mu, logvar, prior_mu, prior_logvar)[:1],
+                               kl_divergence(mu[:1], logvar[:1], prior_mu[:1], prior_logvar[:1]))
+    z = drawn(4, 3, seed=9)
+    torch.testing.assert_close(kl_sample(z, mu, logvar), (q.log_prob(z) - standard.log_prob(z)).sum(1))
+    torch.testing.assert_close(kl_sample(z, mu, logvar, prior_mu, prior_logvar),
+                               (q.log_prob(z) - p.log_prob(z)).sum(1))
+
+
+def test_a_posterior_equal_to_its_prior_costs_nothing():
+    mu, logvar = drawn(2, 3), drawn(2, 3, seed=1)
+    assert kl_divergence(mu, logvar, mu, logvar).abs().max() < 1e-12
+    assert kl_sample(drawn(2, 3, seed=2), mu, logvar, mu, logvar).abs().max() < 1e-12
+
+
+def test_the_mean_of_many_samples_comes_near_the_closed_form():
+    mu, logvar = torch.tensor([[1.0, -0.5]]).double(), torch.tensor([[-1.0, 0.5]]).double()
+    z = mu + (logvar / 2).exp() * drawn(40_000, 2)
+    estimate = kl_sample(z, mu, logvar)
+    error = estimate.std().item() / math.sqrt(len(z))
+    assert estimate.mean().item() == pytest.approx(kl_divergence(mu, logvar).item(), abs=4 * error)
+    assert error < 0.01
