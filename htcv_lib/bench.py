@@ -17,6 +17,8 @@ TASKS = {  # name: dataset, split, batch size, steps per measurement on a CPU
     "unet": ("oxford_pets_630/sample", "train", 16, 24),
     "mnist": ("mnist/sample", "train", 128, 300),  # a classifier, 784-128-10
     "mnist_autoencoder": ("mnist/sample", "train", 128, 120),  # 784-400-20-400-784: mostly arithmetic
+    "vae": ("mnist/sample", "train", 128, 24),  # the Session 18 report's MNIST VAE with its label loss
+    "vae_cifar": ("cifar10_pack/sample", "train", 64, 12),  # its CIFAR VAE, an eighth as wide, images flipped
 }
 LOOPS = ("ours", "plain0", "plain2")  # the number is that of DataLoader workers
 
@@ -123,6 +125,8 @@ def _problem(task: str, device: str):
 
     from htcv_lib.models import UNet
 
+    if task.startswith("vae"):
+        return _vae_problem(task, device)
     if task == "unet":
         model = UNet(widths=(8, 16, 32, 64, 64))
         return model.to(device), lambda net, batch: F.cross_entropy(net(batch["image"]), batch["mask"])
@@ -135,19 +139,43 @@ def _problem(task: str, device: str):
                                                                                    batch["image"].flatten(1))
 
 
-def _ours(dataset: str, split: str, batch_size: int, device: str):
-    from htcv_lib.data import Batches, augmentation, load_mnist, load_pets
+def _vae_problem(task: str, device: str):
+    """The report's step: labels perturbed, one-sample KL, label loss of a frozen guide (untrained: time is the same)."""
+    from htcv_lib.models import DigitEncoder, ResNet9Classifier, frozen, make_label_vae
+    from htcv_lib.training import vae_objective
 
-    pets = "pets" in dataset
-    source = load_pets(dataset, split, 64) if pets else load_mnist(dataset, split)
-    return Batches(source, batch_size, shuffle=True, augment=augmentation("flip_crop") if pets else None, device=device,
+    if task == "vae":
+        model, guide, weight = make_label_vae("digit", (1, 28, 28), 10), DigitEncoder(10), 100.0
+    else:
+        widths = (8, 16, 32, 64)
+        model, guide = make_label_vae("resnet9", (3, 32, 32), 512, widths), ResNet9Classifier(widths)
+        weight = 300.0
+    guide = frozen(guide).to(device)
+    return model.to(device), lambda net, batch: vae_objective(net, batch, guide=guide, label_weight=weight,
+                                                              perturb=0.1, kl="sample")["loss"]
+
+
+def _source(dataset: str, split: str):
+    from htcv_lib.data import load_cifar10, load_mnist, load_pets
+
+    if "pets" in dataset:
+        return load_pets(dataset, split, 64)
+    return (load_cifar10 if "cifar" in dataset else load_mnist)(dataset, split)
+
+
+def _ours(dataset: str, split: str, batch_size: int, device: str):
+    from htcv_lib.data import Batches, augmentation
+
+    recipe = "flip_crop" if "pets" in dataset else "flip" if "cifar" in dataset else "none"
+    return Batches(_source(dataset, split), batch_size, shuffle=True, augment=augmentation(recipe), device=device,
                    drop_last=True)
 
 
 def _plain(dataset: str, split: str, batch_size: int, workers: int):
     """The loop people write: a Dataset, transforms per picture, a DataLoader.
 
-    Pets are decoded and resized beforehand, which is generous; digits go through PIL, as `torchvision.datasets` has it.
+    Pets are decoded and resized beforehand, which is generous; small pictures go through PIL, as
+    `torchvision.datasets` has it.
     """
     import torch
     from PIL import Image
@@ -155,15 +183,17 @@ def _plain(dataset: str, split: str, batch_size: int, workers: int):
     from torchvision import transforms, tv_tensors
     from torchvision.transforms import v2
 
-    from htcv_lib.data import load_mnist, load_pets
-
     pets = "pets" in dataset
-    source = load_pets(dataset, split, 64) if pets else load_mnist(dataset, split)
+    source = _source(dataset, split)
     change = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomResizedCrop(64, scale=(0.5, 1.0), antialias=False),
                          v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True)])
 
-    to_tensor = transforms.ToTensor()
-    arrays, labels = (None, None) if pets else (source.images.squeeze(1).numpy(), source.labels.tolist())
+    flip = [transforms.RandomHorizontalFlip()] if "cifar" in dataset else []
+    to_tensor = transforms.Compose([*flip, transforms.ToTensor()])
+    if not pets:
+        channels_last = source.images.permute(0, 2, 3, 1).contiguous().numpy()
+        arrays = channels_last.squeeze(-1) if channels_last.shape[-1] == 1 else channels_last
+        labels = source.labels.tolist()
 
     class Pictures(Dataset):
         def __len__(self):

@@ -10,5 +10,7 @@ MODULES = {
     "changes": ("waterfall",),
     "grids": ("picture_grid", "pictures"),
     "effects": ("effect_table", "main_effects"),
+    "latents": ("latent_map",),
+    "trade": ("sweep", "trade_off"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

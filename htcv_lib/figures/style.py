@@ -177,7 +177,8 @@ def spread(places: Sequence[float], gap: float) -> np.ndarray:
 
 def is_share(name: str) -> bool:
     """Is this metric a fraction that readers know in percent?"""
-    return any(word in name.lower() for word in ("accuracy", "iou", "dice_score")) or name == "val/dice"
+    words = ("accuracy", "iou", "dice_score", "swap_", "recognised", "style_kept")
+    return any(word in name.lower() for word in words) or name == "val/dice"
 
 
 def readable(name: str) -> str:

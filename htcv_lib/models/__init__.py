@@ -6,7 +6,7 @@ MODULES = {
     "smp": ("WeightsUnavailable", "smp_unet"),
     "inspect": ("LayerShape", "count_parameters", "trace_shapes"),
     "digit_vae": ("DigitDecoder", "DigitEncoder"),
-    "resnet9": ("ResNet9Classifier", "ResNet9Decoder", "ResNet9Encoder"),
+    "resnet9": ("ResNet9Decoder", "ResNet9Encoder"),
     "resnet34": ("ResNet34Encoder",),
     "plain": ("PlainClassifier",),
     "label_vae": ("Gaussian", "LabelVAE", "VAEOutput"),

@@ -6,7 +6,7 @@ from torch import nn
 
 from htcv_lib.models.digit_vae import DigitEncoder
 from htcv_lib.models.plain import PlainClassifier
-from htcv_lib.models.resnet9 import ResNet9Classifier
+from htcv_lib.models.resnet9 import ResNet9Encoder
 
 
 def make_classifier(network: str, channels: int, widths: Sequence[int] = ()) -> nn.Module:
@@ -15,7 +15,7 @@ def make_classifier(network: str, channels: int, widths: Sequence[int] = ()) -> 
     if network == "digit":
         return DigitEncoder()
     if network == "resnet9":
-        return ResNet9Classifier(widths or (64, 128, 256, 512), in_channels=channels)
+        return ResNet9Encoder(widths or (64, 128, 256, 512), out_features=10, in_channels=channels)
     if network == "plain":
         return PlainClassifier(channels, widths or (64, 128, 256), stem_stride=2 if len(widths) < 4 else 1)
     raise ValueError(f"network must be digit, resnet9 or plain, got {network!r}")

@@ -19,11 +19,13 @@ from htcv_lib.training.modes import in_mode
 
 
 def perturb_labels(label: Tensor, share: float, num_classes: int = 10) -> Tensor:
-    """Replace each label, with probability `share`, by a uniformly drawn class, which may be the same: (B,)."""
-    if share == 0:
+    """Give `int(share * B)` random images a uniformly drawn class, which may be their own: (B,), as the report does."""
+    count = int(share * len(label))
+    if not count:
         return label
-    drawn = torch.randint(num_classes, label.shape, device=label.device)
-    return torch.where(torch.rand(label.shape, device=label.device) < share, drawn, label)
+    which = torch.randperm(len(label), device=label.device)[:count]
+    drawn = torch.randint(num_classes, (count,), device=label.device)
+    return label.index_copy(0, which, drawn)
 
 
 def vae_objective(model: nn.Module, batch: dict[str, Tensor], *, guide: nn.Module | None = None,
@@ -43,8 +45,8 @@ def vae_objective(model: nn.Module, batch: dict[str, Tensor], *, guide: nn.Modul
             statistics that drift); otherwise it is used as it comes.
         label_target: "given" (as the report says) or "true" (as its code does).
         label_weight: Of the label term, the report's lambda.
-        perturb: Share of the labels replaced before the model is given them; a conditional model is told no
-            wrong labels.
+        perturb: Share of the labels replaced before the model is given them (`perturb_labels`); a conditional model
+            is told no wrong labels.
         likelihood: "gaussian", in normalised units, or "discrete", a logistic over the 256 levels.
         kl: "analytic", or "sample", the report's one-sample estimate.
         sample: Decode a draw from the posterior; else its mean.

@@ -68,6 +68,7 @@ def test_labels_are_perturbed_as_often_as_asked_and_one_in_ten_of_those_stays():
     label = torch.full((20_000,), 3)
     assert perturb_labels(label, 0.0) is label
     assert (perturb_labels(label, 0.1) != 3).double().mean().item() == pytest.approx(0.09, abs=0.01)
+    assert (perturb_labels(torch.full((32,), 10), 0.1, num_classes=3) != 10).sum() == 3  # rounded down, as the report
     everything = torch.bincount(perturb_labels(label, 1.0), minlength=10)
     assert everything.double().div(20_000).tolist() == pytest.approx([0.1] * 10, abs=0.01)
 
