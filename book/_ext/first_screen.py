@@ -23,22 +23,28 @@ LINE = "Five student vision reports, rerun and reassessed"
 
 @dataclass(frozen=True)
 class Card:
-    """One of the four projects the five reports describe."""
+    """One chapter: a project, or a part of one, that the five reports describe."""
 
     family: str
     title: str
     question: str
     source: str
     sketch: str  # SVG paths, 120 x 40, shown until there is a picture of our own
-    later: str = ""
+    run: str = ""  # variant whose number is shown; unset: the most important run done well
+    metrics: tuple[str, ...] = ()  # the number, then what must be read with it; unset: the family's first metric
+    baseline: str = ""  # variant it is set against; unset: the best one as reported
 
 
 CARDS = (
     Card("pets_unet", "Outlining pets", "Which choices inside a U\u2011Net matter when it outlines a pet?",
          "Session 18, part A",
          '<path d="M6 6h28v28H6z"/><path d="M46 20h24m-6-5 6 5-6 5"/><path d="M82 6h28v28H82z"/>'
-         '<path d="M88 30c0-12 4-18 8-18s8 6 8 18"/>',
-         "Part B, autoencoders that know the label: in preparation."),
+         '<path d="M88 30c0-12 4-18 8-18s8 6 8 18"/>'),
+    Card("vae", "Redrawing a digit as another", "Can an autoencoder that is told a wrong label draw that instead, and "
+         "keep the handwriting?", "Session 18, part B",
+         '<path d="M6 6h28v28H6z"/><path d="M15 12h10l-6 16"/><path d="M46 20h24m-6-5 6 5-6 5"/>'
+         '<path d="M82 6h28v28H82z"/><path d="M93 16a3.5 3.5 0 1 1 6 0 4.5 4.5 0 1 1-6 0"/>',
+         run="mnist-done-well", metrics=("swap_success", "style_kept"), baseline="mnist-reported"),
     Card("decomposer", "Taking a picture apart", "Can a network recover a painting from ten views with light, "
          "shadow and objects in the way?", "HTCV, two reports",
          '<path d="M4 10h22v22H4zM10 6h22v22"/><path d="M44 20h20m-6-5 6 5-6 5"/><path d="M76 4h14v14H76zM98 4h14v14'
@@ -68,7 +74,7 @@ class FirstScreen(SphinxDirective):
 
     def card(self, state: BookState, card: Card) -> str:
         family = state.family(card.family)
-        record = headline(state, family) if family else None
+        record = headline(state, family, card.run) if family else None
         chapter = link(self.env, chapter_page(self.env, card.family))
         title = f'<a href="{chapter}">{escape(card.title)}</a>' if chapter else escape(card.title)
         strip = picture(record) if record else ""
@@ -77,31 +83,34 @@ class FirstScreen(SphinxDirective):
                      f"{card.sketch}</svg>")
         lines = [f'<p class="htcv-question">{escape(card.question)}</p>']
         if record and family:
-            lines.append(self.number(state, family, record))
+            lines.append(self.number(state, family, record, card))
         elif family:
             lines.append('<p class="htcv-note">The chapter is here; its reference runs are not recorded yet.</p>')
         else:
             lines.append('<p class="htcv-note">In preparation: no run yet, so no number.</p>')
-        if card.later:
-            lines.append(f'<p class="htcv-note">{escape(card.later)}</p>')
         ready = "" if family else " htcv-soon"
         return (f'<li class="htcv-card{ready}"><div class="htcv-strip">{strip}</div>'
                 f'<p class="htcv-source">{escape(card.source)}</p><p class="htcv-card-title" role="heading" '
                 f'aria-level="2">{title}</p>{"".join(lines)}</li>')
 
-    def number(self, state: BookState, family: Family, record: Record) -> str:
-        """The family's first metric: the best run done well, beside the report's best variant as reported."""
-        metric = next((name for name in family.metrics if name in record.metrics), next(iter(record.metrics)))
-        spec = family.metrics.get(metric, {}).get("format", ".3g")
-        values = list(state.results(family.name).values(record.variant, metric, record.profile).values())
-        baseline = baseline_of(state, family, metric, record)
+    def number(self, state: BookState, family: Family, record: Record, card: Card) -> str:
+        """One metric of the run done well, beside the run as reported; and what must be read with it, if anything."""
+        wanted = [name for name in card.metrics or family.metrics if name in record.metrics] or list(record.metrics)
+        found = []
+        for metric in wanted[: len(card.metrics) or 1]:
+            values = list(state.results(family.name).values(record.variant, metric, record.profile).values())
+            spec = family.metrics.get(metric, {}).get("format", ".3g")
+            found.append((escape(format(sum(values) / len(values), spec)),
+                          escape(family.metrics.get(metric, {}).get("title", metric).lower()),
+                          escape(baseline_of(state, family, metric, record, card.baseline))))
+        (shown, name, baseline), *others = found
         page = link(self.env, run_page(self.env, record.run))
-        shown = escape(format(sum(values) / len(values), spec))
         value = f'<a href="{page}">{shown}</a>' if page else shown
-        name = family.metrics.get(metric, {}).get("title", metric)
         track(self.env, [record])
-        beside = f"; {escape(baseline)} as reported" if baseline else ""
-        return (f'<p class="htcv-number"><b>{value}</b> {escape(name.lower())}, done well{beside}</p>'
+        beside = f"; {baseline} as reported" if baseline else ""
+        also = "".join(f'<p class="htcv-data">{name} {value}{f"; {base} as reported" if base else ""}</p>'
+                       for value, name, base in others)
+        return (f'<p class="htcv-number"><b>{value}</b> {name}, done well{beside}</p>{also}'
                 f'<p class="htcv-data">{escape(record.dataset)}, {escape(record.profile)} profile, '
                 f"n = {len(values)}</p>")
 
@@ -121,24 +130,27 @@ class FirstScreen(SphinxDirective):
                 f"profile {escape(state.profile)}, on {escape(state.machine)}.{measured}</p>")
 
 
-def headline(state: BookState, family: Family) -> Record | None:
-    """Seed 0 of the most important run done well that has a reference, else of any run."""
+def headline(state: BookState, family: Family, wanted: str = "") -> Record | None:
+    """Seed 0 of the variant wanted; or of the most important run done well that has a reference, else of any run."""
     def rank(record: Record) -> tuple:
         entry = family.variants.get(record.variant, {})
         return (entry.get("setting") != "done_well", entry.get("priority", 5), record.seed)
 
-    return min((record for record in state.results(family.name).references if record.metrics), key=rank, default=None)
+    found = (record for record in state.results(family.name).references
+             if record.metrics and wanted in ("", record.variant))
+    return min(found, key=rank, default=None)
 
 
-def baseline_of(state: BookState, family: Family, metric: str, record: Record) -> str:
-    """The best variant as reported, on the same data and profile."""
+def baseline_of(state: BookState, family: Family, metric: str, record: Record, wanted: str = "") -> str:
+    """The variant wanted, else the best one as reported, on the same data and profile."""
     better = max if family.metrics.get(metric, {}).get("better", "higher") == "higher" else min
     found = []
     for variant in family.variants:
         same = [other for other in state.results(family.name).references
                 if other.variant == variant and (other.dataset, other.profile) == (record.dataset, record.profile)
                 and metric in other.metrics]
-        if setting_of(family, variant) == "as reported" and same and variant != record.variant:
+        chosen = variant == wanted if wanted else setting_of(family, variant) == "as reported"
+        if chosen and same and variant != record.variant:
             found.append(sum(other.value(metric) for other in same) / len(same))
     return format(better(found), family.metrics.get(metric, {}).get("format", ".3g")) if found else ""
 

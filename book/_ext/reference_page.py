@@ -81,6 +81,7 @@ def _draw(record: Record, folder: Path) -> None:
         figure.savefig(folder / "curves.svg", metadata={"Date": None, "Creator": None})
     if (record.folder / "samples.png").exists():
         samples = record.samples()
-        figure = show_tiles(samples.tiles, samples.columns, [_row_label(row) for row in samples.rows])
+        figure = show_tiles(samples.tiles, samples.columns, [_row_label(row) for row in samples.rows],
+                            key="truth" in samples.columns)
         figure.savefig(folder / "samples.png", dpi=110, metadata={"Software": None})
     stamp.write_text(key)

@@ -177,7 +177,7 @@ def spread(places: Sequence[float], gap: float) -> np.ndarray:
 
 def is_share(name: str) -> bool:
     """Is this metric a fraction that readers know in percent?"""
-    words = ("accuracy", "iou", "dice_score", "swap_", "recognised", "style_kept")
+    words = ("accuracy", "iou", "dice_score", "swap_", "recognised")
     return any(word in name.lower() for word in words) or name == "val/dice"
 
 

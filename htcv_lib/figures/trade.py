@@ -34,7 +34,6 @@ from htcv_lib.figures.style import (
     write,
 )
 
-SHARES = ("recognised", "swap_success", "swap_guide")  # shown in percent, as accuracies are
 STEPS = (1, 2, 2.5, 5, 10)  # between ticks
 
 
@@ -99,7 +98,8 @@ def sweep(frame: pd.DataFrame, x: str, columns: Mapping[str, str] | Sequence[str
         columns: Column of a metric -> its title, one panel each; shares are drawn in percent.
         marked: A weight with a shaded column, for example the report's; say in `note` what it is.
     """
-    titles = dict(columns) if isinstance(columns, Mapping) else {name: _axis_name(name, None) for name in columns}
+    given = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
+    titles = {name: _axis_name(name, text) for name, text in given.items()}
     weights = np.sort(frame[x].dropna().unique()).astype(float)
     if not len(weights) or weights[0] < 0:
         raise ValueError(f"{x} must hold weights of at least 0, got {weights.tolist()}")
@@ -153,7 +153,8 @@ def _sweep_panel(axes: Axes, frame: pd.DataFrame, x: str, name: str, places: Map
     axes.set_xlim(span[0] - room, span[-1] + room)
     if marked is not None and float(marked) in places:
         middle = places[float(marked)]
-        axes.axvspan(middle - 0.28, middle + 0.28, color=SHADE, linewidth=0, zorder=0)
+        half = 0.13 * np.ptp(axes.get_xlim()) / (axes.get_position().width * axes.figure.get_size_inches()[0])
+        axes.axvspan(middle - half, middle + half, color=SHADE, linewidth=0, zorder=0)
     zero = places.get(0.0)
     above = means[means.index != zero]
     axes.plot(above.index, above, color=BLUE, linewidth=1.8, zorder=2)
@@ -183,11 +184,12 @@ def _tick_names(weights: Sequence[float], span: Sequence[float], axes: Axes) -> 
 
 
 def _axis_name(column: str, given: str | None) -> str:
-    return (given or readable(column)) + (", %" if _scale(column) == 100 else "")
+    name = given or readable(column)
+    return name + (", %" if is_share(column) and "%" not in name else "")
 
 
 def _scale(column: str) -> float:
-    return 100.0 if is_share(column) or column.split("/")[-1] in SHARES else 1.0
+    return 100.0 if is_share(column) else 1.0
 
 
 def _furnish(axes: Axes, log: str) -> None:

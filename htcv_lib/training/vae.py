@@ -40,7 +40,7 @@ def vae_objective(model: nn.Module, batch: dict[str, Tensor], *, guide: nn.Modul
 
     Args:
         batch: image (B, C, H, W) in [0, 1], and label (B,) int64.
-        guide: Image to logits; it gets the pictures unclipped, so that gradients pass.
+        guide: Image to logits; it gets reconstructions unclipped, as in the report, and relabelled images clipped.
         guide_training: Have the guide in training mode (the report's defect: batch statistics, dropout, and running
             statistics that drift); otherwise it is used as it comes.
         label_target: "given" (as the report says) or "true" (as its code does).
@@ -86,7 +86,7 @@ def vae_objective(model: nn.Module, batch: dict[str, Tensor], *, guide: nn.Modul
         else:
             swapped = model.relabel(image[:count], label[:count], other)
         if guided:
-            terms["label"] = label_weight * guide_nll(guide, swapped, other, guide_training)
+            terms["label"] = label_weight * guide_nll(guide, swapped.clamp(0, 1), other, guide_training)
         if cycle_weight:
             again = in_units_of(model.prior(other), model.encode(swapped, other).mu)
             terms["cycle"] = cycle_weight * (again - place.detach()).float().square().sum(dim=1).mean()
@@ -121,7 +121,8 @@ def evaluate_vae(model: nn.Module, batches: Iterable[dict[str, Tensor]], *, guid
             row = {"ll": log_likelihood(model, image, pred, likelihood)}
             row["kl"] = kl_divergence(*posterior, *model.prior(label))
             if guide is not None:
-                row["nll"] = F.cross_entropy(guide(pred), label, reduction="none")
+                shown = pred if likelihood == "gaussian" else pred.clamp(0, 1)
+                row["nll"] = F.cross_entropy(guide(shown), label, reduction="none")
             rows.append(row)
     if not rows:
         raise ValueError("no batches to evaluate")
@@ -144,7 +145,7 @@ def evaluate_pictures(model: nn.Module, batches: Iterable[dict[str, Tensor]], ju
     Args:
         batches: Unshuffled dicts of image (B, C, H, W) in [0, 1] and label (B,) int64: the position of an image
             decides to which other class it is relabelled.
-        judge, guide: Image to logits. The judge gets pictures clipped to [0, 1], the guide as they come.
+        judge, guide: Image to logits, from pictures clipped to [0, 1].
 
     Returns psnr (dB, of the mean squared error over all images), ssim (mean) and sharpness (gradient energy over that
     of the images) of the reconstructions, which are clipped; with a judge also recognised (share of reconstructions
@@ -160,9 +161,9 @@ def evaluate_pictures(model: nn.Module, batches: Iterable[dict[str, Tensor]], ju
                    "energy": gradient_energy(pred), "true_energy": gradient_energy(image)}
             if judge is not None:
                 given = other_labels(label, num_classes, offset=images)
-                relabelled = model.relabel(image, label, given)
+                relabelled = model.relabel(image, label, given).clamp(0, 1)
                 row |= {"label": label, "given": given, "recognised": judge(pred).argmax(dim=1) == label,
-                        "judged": judge(relabelled.clamp(0, 1)).argmax(dim=1),
+                        "judged": judge(relabelled).argmax(dim=1),
                         "before": style_descriptors(image), "after": style_descriptors(relabelled)}
                 if guide is not None:
                     row["guided"] = guide(relabelled).argmax(dim=1)

@@ -195,11 +195,39 @@ def test_results_on_different_splits_stand_in_different_tables(toy):
     assert ["test split" in table for table in tables] == [True, False] and "val split" in tables[1]
 
 
-def test_the_first_screen_has_four_cards_and_no_number_without_a_reference(toy):
+def test_the_first_screen_has_a_card_for_each_chapter_and_no_number_without_a_reference(toy):
     toy.page("```{first-screen}\n```")
     html, warnings = toy.build()
-    assert warnings == "" and html.count('<li class="htcv-card') == 4
+    assert warnings == "" and html.count('<li class="htcv-card') == 5
     assert 'class="htcv-number"' not in html and "In preparation" in html
+
+
+def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_number(toy, monkeypatch):
+    import first_screen
+
+    table = toy.root / "notebooks" / "runs.yml"
+    style = "    style: {title: Style kept, unit: '', better: higher, format: .2f}\n  runs:\n"
+    table.write_text(table.read_text().replace("  runs:\n", style).replace(", parameters: {dataset: mnist}", ""))
+    share = {"value": 0.9, "unit": "fraction", "better": "higher", "split": "test", "n": 10}
+    toy.refer("first", 0, 0.5)
+    toy.refer("second", 0, 0.9, metrics={"accuracy": share, "style": {**share, "value": 0.75}})
+    card = first_screen.Card("toy", "Toy", "Does it?", "A report", "", "second", ("accuracy", "style"), "first")
+    monkeypatch.setattr(first_screen, "CARDS", (card,))
+    toy.page("```{first-screen}\n```")
+    html, warnings = toy.build()
+    assert warnings == ""
+    assert "90.0%</b> accuracy, done well; 50.0% as reported" in html
+    assert '<p class="htcv-data">style kept 0.75</p>' in html
+
+
+def test_a_card_without_its_run_shows_no_other_number(toy, monkeypatch):
+    import first_screen
+
+    toy.refer("first", 0, 0.5)
+    monkeypatch.setattr(first_screen, "CARDS", (first_screen.Card("toy", "Toy", "Does it?", "A report", "", "second"),))
+    toy.page("```{first-screen}\n```")
+    html, _ = toy.build()
+    assert "not recorded yet" in html and 'class="htcv-number"' not in html
 
 
 CLAIMS = """

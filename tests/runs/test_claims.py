@@ -116,6 +116,14 @@ def test_a_level_is_reached_if_the_whole_interval_is_beyond_it(a, word):
     assert first(claim(single=single), runs_with(a=a, b=0)).word == word
 
 
+@pytest.mark.parametrize(("a", "word"), [(0.72, "contradicted"), (0.68, "supported"), (0.7, "undecided")])
+def test_a_level_is_not_exceeded_if_the_whole_interval_is_below_it(a, word):
+    single = {"variant": "a", "metric": "accuracy", "at_most": 0.7}
+    verdict = first(claim(single=single), runs_with(a=a, b=0))
+    assert verdict.word == word
+    assert verdict.estimate.mean == pytest.approx(a)  # the level itself, not its distance from the bound
+
+
 @pytest.mark.parametrize(("collapsed", "word", "low"), [(10, "supported", 0.7225), (0, "contradicted", 0.0),
                                                        (6, "undecided", 0.3127)])
 def test_collapses_are_counted_with_wilsons_interval(collapsed, word, low):
@@ -167,6 +175,7 @@ def load(tmp_path: Path, *entries) -> list[Claim]:
     ({"compare": {**PAIR, "better": ["a", "c"]}}, "better must be one variant"),
     ({"not_testable": "why"}, "exactly one of"),
     ({"drop": "compare"}, "has none"),
+    ({"drop": "compare", "single": {"variant": "a", "metric": "accuracy"}}, "single needs one of at_least, at_most"),
     ({"drop": "compare", "not_testable": ""}, "must give the reason"),
     ({"report": {"file": "f"}}, "report: missing section, where"),
 ])
@@ -189,3 +198,17 @@ def test_the_book_lists_every_observation_of_session_18_and_its_claims_can_be_de
     assert {verdict.word for verdict in verdicts} <= set(WORDS)
     assert all(c.margin == {"accuracy": 0.005, "mean_iou": 0.01}[c.metric] for c in claims if not c.not_testable)
     assert set(TESTS) >= {name for c in claims for name in TESTS if getattr(c, name)}
+
+
+MARGINS = {"psnr": 0.5, "swap_success": 0.05, "recognised": 0.05, "style_kept": 0.1, "sharpness": 0.1,
+           "label_nll": 0.05}
+
+
+def test_the_book_lists_part_b_of_session_18_from_its_goal_to_its_last_observation():
+    claims = [c for c in load_claims(Path(__file__).parents[2] / "book" / "claims.yml") if c.family == "vae"]
+    places = dict.fromkeys(c.where.removeprefix("Part B, ") for c in claims)
+    assert list(places) == ["introduction", "structure, purpose of the label loss", "settings of the CIFAR10 VAE",
+                            "observation 1", "observation 2", "observation 3"]  # in the report's order
+    verdicts = decide(claims, lambda variant, metric: {seed: 0.7 + seed / 1000 for seed in range(10)})
+    assert {verdict.word for verdict in verdicts} <= set(WORDS)
+    assert all(c.margin == MARGINS[c.metric] for c in claims if c.compare)
