@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--rekey", action="store_true", help="renew keys where the fingerprint reproduces exactly")
     one.set_defaults(command=status)
     one = commands.add_parser("bench", help="throughput and overhead, as ratios")
-    one.add_argument("what", nargs="?", default="all", 
+    one.add_argument("what", nargs="?", default="all",
                      choices=["all", "unet", "mnist", "mnist_autoencoder", "vae", "vae_cifar", "runner"])
     one.add_argument("--repeats", type=int, default=5)
     one.set_defaults(command=bench)
