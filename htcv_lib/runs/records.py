@@ -41,7 +41,8 @@ class Samples:
     def save(self, folder: Path) -> None:
         rows, columns, height, width, _ = self.tiles.shape
         sheet = self.tiles.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
-        Image.fromarray(sheet).save(folder / "samples.png", optimize=True)
+        grey = (sheet == sheet[..., :1]).all()
+        Image.fromarray(sheet[..., 0] if grey else sheet).save(folder / "samples.png", optimize=True)
         index = {"columns": self.columns, "rows": self.rows, "tile": [height, width]}
         write_json(folder / "samples.json", index)
 
