@@ -100,7 +100,9 @@ def build(project: Project, profile: str | None = None, seeds: int | None = 1, s
 
 
 def _task(state: RunState, states: list[RunState], project: Project) -> Task:
-    folders = {other.run.name: other.record.folder if other.record else other.folder(project) for other in states}
+    known = {other.run.name: other.record or other.measured for other in states}
+    folders = {other.run.name: known[other.run.name].folder if known[other.run.name] else other.folder(project)
+               for other in states}
     run = state.run
     return Task(
         label=run.name, notebook=run.notebook, parameters=dict(run.parameters),
