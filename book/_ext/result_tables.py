@@ -160,11 +160,13 @@ def title_of(family: Family, metric: str) -> str:
 
 
 def setting_of(family: Family, variant: str) -> str:
-    """"as reported", "done well", "in between", or nothing for a run of another kind (a yardstick)."""
+    """"as reported", "as described", "done well", "in between", or what else a run is (a yardstick)."""
     entry = family.variants[variant]
     if "setting" in entry:
         part = set(entry.get("parameters", {})) & set(family.table["settings"].get(entry["setting"]) or {})
-        return entry["setting"].replace("_", " ") if not part else "in between"
+        name = entry["setting"].replace("_", " ")  # may say of which data set: "cifar as reported"
+        name = next((known for known in ("as reported", "as described", "done well") if name.endswith(known)), name)
+        return name if not part else "in between"
     if entry["notebook"] != next(iter(family.variants.values()))["notebook"]:
         return ""
     well = family.table.get("settings", {}).get("done_well") or {}

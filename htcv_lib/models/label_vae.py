@@ -49,6 +49,8 @@ class LabelVAE(nn.Module):
         scale_shape: Of `log_scale`, the learned log of the likelihood's scale: () is one number for all
             pixels, (C, H, W) one for each. Its units are those the likelihood is computed in.
         init_log_scale: Where `log_scale` starts.
+        prior_gain: Factor on the embeddings of the prior's means: with an optimizer like Adam, which moves every
+            parameter by about its learning rate, they move so many times as fast as the rest.
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class LabelVAE(nn.Module):
         conditional: bool = False,
         scale_shape: Sequence[int] = (),
         init_log_scale: float = 0.0,
+        prior_gain: float = 1.0,
     ):
         super().__init__()
         self.latent = latent
+        self.prior_gain = prior_gain
         self.conditional = conditional
         self.encoder = encoder
         self.decoder = decoder
@@ -92,7 +96,7 @@ class LabelVAE(nn.Module):
         """Prior of z for each label (B,); N(0, I) for all unless conditional."""
         check_labels(label, len(label))
         if self.conditional:
-            return Gaussian(self.prior_mu(label), self.prior_logvar(label))
+            return Gaussian(self.prior_gain * self.prior_mu(label), self.prior_logvar(label))
         zeros = self.to_mu.weight.new_zeros(len(label), self.latent)
         return Gaussian(zeros, zeros)
 

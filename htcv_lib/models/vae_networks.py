@@ -12,6 +12,7 @@ from htcv_lib.models.resnet34 import ResNet34Encoder
 STATISTICS = {1: ((0.1307,), (0.3081,)),  # MNIST: mean and standard deviation of each channel, as the report has them
               3: ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))}  # CIFAR-10
 PAPER_WIDTHS = (64, 128, 256, 512)
+PATCH_GAIN = 40.0  # a class is a shift of many of 512 latents; at the learning rate of the nets it is hardly learned
 
 
 def make_label_vae(network: str, shape: Sequence[int], latent: int, widths: Sequence[int] = (),
@@ -38,7 +39,8 @@ def make_label_vae(network: str, shape: Sequence[int], latent: int, widths: Sequ
     encoder, decoder, features = NETWORKS[network](shape, latent, list(widths))
     mean, std = STATISTICS[shape[0]]
     return LabelVAE(encoder, decoder, features, latent, mean, std, conditional=conditional,
-                    scale_shape=shape if scale == "pixel" else (), init_log_scale=init_log_scale)
+                    scale_shape=shape if scale == "pixel" else (), init_log_scale=init_log_scale,
+                    prior_gain=PATCH_GAIN if network == "patch" else 1.0)
 
 
 def _digit(shape, latent, widths):

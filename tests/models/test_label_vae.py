@@ -139,3 +139,12 @@ def test_labels_that_are_not_one_integer_an_image_are_refused(label):
     for call in (lambda: model.encode(IMAGES, label), lambda: model.decode(torch.zeros(2, 2), label)):
         with pytest.raises(ValueError, match="expected 2 integer labels"):
             call()
+
+
+def test_a_gain_moves_the_priors_faster_and_changes_nothing_else():
+    plain, fast = (identity_vae(conditional=True, prior_gain=gain) for gain in (1.0, 5.0))
+    label = torch.tensor([1, 2])
+    for model in (plain, fast):
+        torch.nn.init.ones_(model.prior_mu.weight)
+    assert torch.equal(fast.prior(label).mu, 5 * plain.prior(label).mu)
+    assert torch.equal(fast.prior(label).logvar, plain.prior(label).logvar)
