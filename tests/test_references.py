@@ -16,9 +16,8 @@ def named(record: Record) -> str:
 
 def prototypes(record: Record) -> float:
     """PSNR of printing the mean picture of the class, on the same data."""
-    [found] = [other.value("psnr") for other in REFERENCES if other.variant.endswith("-prototype") and other.seed == 0
-               and (other.family, other.dataset, other.profile) == (record.family, record.dataset, record.profile)]
-    return found
+    return next(other.value("psnr") for other in REFERENCES if other.variant.endswith("-prototype")
+                and (other.family, other.dataset) == (record.family, record.dataset))
 
 
 def test_all_references_together_are_small():
