@@ -2,11 +2,19 @@
 from htcv_lib._lazy import attach
 
 MODULES = {
+    "as_reported": ("flat_ssim", "mean_l1_reported", "ssim_reported", "stretched"),
     "confusion": (
         "confusion_matrix", "dice_per_class", "dice_score", "iou_per_class", "mean_iou", "per_image_iou",
         "pixel_accuracy",
     ),
     "boundary": ("boundary_confusion", "boundary_iou", "boundary_labels"),
+    "edges": ("edge_map", "hausdorff", "hausdorff_reported"),
+    "flip": ("flip_error", "flip_map"),
+    "object_region": (
+        "box_mask", "box_mse", "box_psnr", "box_ssim", "brightest_spot", "by_coverage", "highlight_error",
+        "picture_silhouette", "silhouette_iou", "ssim_map",
+    ),
+    "perceptual": ("BackboneUnavailable", "backbone_weights", "lpips_distance"),
     "ranking": ("order_statistics",),
     "reconstruction": ("bits_per_dim", "gradient_energy", "image_ssim", "psnr_of"),
     "relabelling": ("other_labels", "style_correlation", "style_descriptors", "style_kept", "swap_success"),
