@@ -1,4 +1,4 @@
-"""Metrics: pure functions of class maps; higher is better."""
+"""Metrics: pure functions of predictions and truth."""
 from htcv_lib._lazy import attach
 
 MODULES = {
