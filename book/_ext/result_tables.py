@@ -33,6 +33,12 @@ class Place(NamedTuple):
     dataset: str
     split: str
     profile: str
+    metric: str  # the first of the table
+
+
+def tables_of(family: Family) -> list[list[str]]:
+    """The family's `tables` in runs.yml: the metrics of each, the first of which decides what belongs there."""
+    return family.table.get("tables") or [list(family.metrics)]
 
 
 class ResultsTable(SphinxDirective):
@@ -52,14 +58,14 @@ class ResultsTable(SphinxDirective):
         own = comparable(family, [record for record in state.built.values() if record.family == name])
         track(self.env, [*references, *own])
         found: list[nodes.Node] = []
-        for place, records in by_data(references).items():
+        for place, records in by_data(family, references).items():
             found.append(raw(self.references(state, family, records, place)))
         if not references:
             found.append(calm("No reference of this family has been committed yet; the tables fill up as runs are "
                               "recorded."))
         if own:
             found.append(raw('<h3 class="htcv-minor">What this build executed itself</h3>'))
-            for place, records in by_data(own).items():
+            for place, records in by_data(family, own).items():
                 found.append(raw(self.own(state, family, records, place)))
         reported = {variant: entry["report_value"] for variant, entry in family.variants.items()
                     if entry.get("report_value") is not None}
@@ -68,7 +74,7 @@ class ResultsTable(SphinxDirective):
         return found
 
     def references(self, state: BookState, family: Family, records: list[Record], where: Place) -> str:
-        metrics = shown_metrics(family, records)
+        metrics = shown_metrics(family, records, where)
         rows = []
         for variant, entry in family.variants.items():
             mine = [record for record in records if record.variant == variant]
@@ -85,7 +91,7 @@ class ResultsTable(SphinxDirective):
         return table(caption, head, rows, range(2, len(head)), wide=True)
 
     def own(self, state: BookState, family: Family, records: list[Record], where: Place) -> str:
-        metrics = shown_metrics(family, records)
+        metrics = shown_metrics(family, records, where)
         rows = [[anchor(family.variants.get(record.variant, {}).get("title", record.variant),
                         link(self.env, run_page(self.env, record.run))),
                  str(record.seed), minutes(record.wall_s), *(cell([record], metric, family) for metric in metrics)]
@@ -130,17 +136,21 @@ class StatusTable(SphinxDirective):
 
 
 def comparable(family: Family, records: list[Record]) -> list[Record]:
-    """Records that hold the family's first metric: a run that only draws pictures has no row."""
-    first = next(iter(family.metrics), None)
-    return [record for record in records if record.metrics and (first is None or first in record.metrics)]
+    """Records that hold the first metric of a table: a run that only draws pictures has no row."""
+    firsts = {metrics[0] for metrics in tables_of(family) if metrics}
+    return [record for record in records if record.metrics and (not firsts or firsts & set(record.metrics))]
 
 
-def by_data(records: list[Record]) -> Mapping[Place, list[Record]]:
-    """Data set, split, profile -> records: what may stand in one table."""
+def by_data(family: Family, records: list[Record]) -> Mapping[Place, list[Record]]:
+    """Data set, split, profile, kind of measurement -> records: what may stand in one table."""
     groups: dict[Place, list[Record]] = {}
-    for record in records:
-        split = next((metric.split for metric in record.metrics.values()), "")
-        groups.setdefault(Place(record.dataset or "no data set", split, record.profile), []).append(record)
+    for number, metrics in enumerate(tables_of(family)):
+        earlier = {other[0] for other in tables_of(family)[:number]}
+        for record in records:
+            if (not metrics or metrics[0] in record.metrics) and not earlier & set(record.metrics):
+                split = next((metric.split for metric in record.metrics.values()), "")
+                place = Place(record.dataset or "no data set", split, record.profile, metrics[0] if metrics else "")
+                groups.setdefault(place, []).append(record)
     return groups
 
 
@@ -150,9 +160,10 @@ def spell_place(where: Place) -> str:
     return f"{where.dataset}{split}, {PROFILE_WORDS.get(where.profile, where.profile)}"
 
 
-def shown_metrics(family: Family, records: list[Record]) -> list[str]:
+def shown_metrics(family: Family, records: list[Record], where: Place) -> list[str]:
     present = {name for record in records for name in record.metrics}
-    return [name for name in family.metrics if name in present] or sorted(present)
+    wanted = next((metrics for metrics in tables_of(family) if metrics[:1] == [where.metric]), [])
+    return [name for name in wanted if name in present] or sorted(present)
 
 
 def title_of(family: Family, metric: str) -> str:

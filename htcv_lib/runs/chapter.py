@@ -72,7 +72,7 @@ class Chapter:
             for metric in metrics:
                 values = list(self.results.values(variant, metric).values())
                 title = self.results.family.metrics[metric]["title"]
-                row["n"] = len(values)
+                row["n"] = max(row.get("n", 0), len(values))
                 row[title] = self._cell(metric, values)
             rows.append(row)
         return pd.DataFrame(rows)

@@ -13,7 +13,7 @@ from htcv_lib.runs.project import Project
 PROFILES = ("quick", "laptop", "full", "paper")  # `fingerprint` is internal, `none` trains nothing
 REFERENCE_PROFILES = ("full", "laptop")  # strongest first
 FAMILY_KEYS = {"title", "report", "chapters", "metrics", "settings", "profiles", "seeds", "minutes",
-               "memory_gb", "runs", "datasets"}
+               "memory_gb", "runs", "datasets", "tables"}
 RUN_KEYS = {"title", "notebook", "setting", "parameters", "needs", "priority", "seeds", "minutes",
             "report_value", "fingerprint", *PROFILES}
 

@@ -195,6 +195,21 @@ def test_results_on_different_splits_stand_in_different_tables(toy):
     assert ["test split" in table for table in tables] == [True, False] and "val split" in tables[1]
 
 
+def test_runs_that_measure_different_things_stand_in_different_tables(toy):
+    (toy.root / "notebooks" / "runs.yml").write_text(
+        TABLE.replace("  runs:\n", "    psnr: {title: PSNR, unit: dB, better: higher, format: .1f}\n"
+                                    "  tables: [[psnr], [accuracy]]\n  runs:\n"))
+    quality = {"value": 20.0, "unit": "dB", "better": "higher", "split": "test", "n": 10}
+    toy.refer("first", 0, 0.8)
+    toy.refer("first", 1, 0.8, metrics={"psnr": quality})
+    toy.page("```{results-table} toy\n```")
+    html, warnings = toy.build()
+    tables = html.split("<table")[1:]
+    assert warnings == "" and len(tables) == 2
+    assert "20.0" in tables[0] and "Accuracy" not in tables[0]
+    assert "80.0%" in tables[1] and "PSNR" not in tables[1]
+
+
 def test_the_first_screen_has_a_card_for_each_chapter_and_no_number_without_a_reference(toy):
     toy.page("```{first-screen}\n```")
     html, warnings = toy.build()
