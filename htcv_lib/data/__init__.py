@@ -13,6 +13,7 @@ MODULES = {
     "pets": ("PET_CLASSES", "load_pets"),
     "phong": ("coverage", "lit_fraction", "render", "render_plain", "silhouette"),
     "photos": ("load_photos",),
+    "pixels": ("PixelBatches", "PixelFeatures", "sample_pixels"),
     "places": ("cache_folder", "data_folder"),
     "report": ("fetch_data", "list_data", "verify_data"),
     "scene_batches": ("SceneBatches", "scene_batch"),

@@ -18,5 +18,6 @@ MODULES = {
     "ranking": ("order_statistics",),
     "reconstruction": ("bits_per_dim", "gradient_energy", "image_ssim", "psnr_of"),
     "relabelling": ("other_labels", "style_correlation", "style_descriptors", "style_kept", "swap_success"),
+    "mask_box": ("visible_box",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -16,6 +16,10 @@ MODULES = {
     "vae_networks": ("make_label_vae",),
     "classifiers": ("make_classifier",),
     "pca": ("PCA",),
+    "coordinate_net": ("CoordinateNet", "PixelOutput", "predict_image"),
+    "render_baselines": ("AllBlack", "MeanImage", "NearestScene"),
+    "sphere_discriminators": ("SphereDiscriminator", "make_discriminator"),
+    "sphere_generators": ("SphereGenerator", "init_dcgan", "make_generator"),
     "prototype": ("ClassPrototypes",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -2,6 +2,7 @@
 from htcv_lib._lazy import attach
 
 MODULES = {
+    "adaptive": ("BALANCES", "Balance", "balance_frame"),
     "average": ("WeightAverage",),
     "classification": ("classification_objective", "evaluate_classifier", "predict_labels"),
     "environment": ("place", "prepare", "seed_everything"),
@@ -9,6 +10,11 @@ MODULES = {
     "loop": ("fit",),
     "phase": ("Phase", "gradient_step"),
     "recipes": ("make_optimizer", "make_schedule"),
+    "rendering": (
+        "coordinate_objective", "discriminator_accuracy", "discriminator_objective", "generator_objective",
+        "regression_objective",
+    ),
+    "rendering_scores": ("evaluate_rendering", "score_pictures", "score_rendering", "summarize_scores"),
     "schedules": ("cosine_schedule", "one_cycle", "plateau"),
     "segmentation": ("evaluate_segmentation", "predict_segmentation", "score_maps", "segmentation_objective"),
     "cycles": ("linear_cycle",),

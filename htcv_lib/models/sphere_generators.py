@@ -1,0 +1,130 @@
+"""Generators of a rendered sphere from ten numbers: models 0 to 3 of the report on the neural renderer.
+
+They take no noise, so each is a regression: one scene, one picture. The layers are those of the report's code:
+
+- "g0": a network of three linear layers, then doublings by repetition, each with a 3x3 convolution. 6.06 million
+  parameters.
+- "g1" and "g2": the same linear layers, then 4x4 transposed convolutions of stride 2; g1 has no batch normalization
+  between the linear layers. 7.26 and 7.28 million.
+- "g3", the "hybrid": one linear layer, doublings as in g0, leaky ReLU, one convolution more at the end. The report
+  calls it deeper than g2; it has 1.68 million parameters.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import chain, pairwise
+
+from torch import Tensor, nn
+
+WIDTHS = (512, 256, 128, 64, 32)  # channels at 4x4 pixels, 8x8, and so on
+HIDDEN = 512  # of the linear layers
+COARSEST = 4  # pixels on a side
+INPUTS = 10
+
+
+class SphereGenerator(nn.Sequential):
+    """Linear layers to a coarse picture, then doublings; tanh.
+
+    Shapes:
+        input:  (B, 10), the scene as `encode_scene` gives it
+        return: (B, 3, S, S) in [-1, 1], S = 4 * 2 ** (number of doublings)
+    """
+
+    def pictures(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, 3, S, S) in [0, 1] for `batch["input"]` (B, 10)."""
+        return (self(batch["input"]).float() + 1) / 2
+
+
+def make_generator(name: str, size: int = 128, width_factor: float = 1.0) -> SphereGenerator:
+    """One of the report's generators, freshly initialised as it was (`init_dcgan`).
+
+    Args:
+        name: "g0" to "g3".
+        size: Of the picture: 128 as in the report, or another 4 * 2^n; the last doublings are left out.
+        width_factor: Multiplies all widths, for small versions.
+    """
+    if name not in GENERATORS:
+        raise ValueError(f"a generator is one of {', '.join(GENERATORS)}, got {name!r}")
+    doublings = halvings_to(size, COARSEST)
+    if not 1 <= doublings <= len(WIDTHS):
+        raise ValueError(f"size must be between {2 * COARSEST} and {COARSEST * 2 ** len(WIDTHS)}, got {size}")
+    hidden, *widths = (scaled(width, width_factor) for width in (HIDDEN, *WIDTHS[:doublings]))
+    return init_dcgan(SphereGenerator(*GENERATORS[name](hidden, widths)))
+
+
+def halvings_to(size: int, coarsest: int) -> int:
+    """How often a side of `size` pixels is halved to give `coarsest`; ValueError if that is impossible."""
+    times = (size // coarsest).bit_length() - 1
+    if size != coarsest << max(times, 0):
+        raise ValueError(f"size must be {coarsest} times a power of two, got {size}")
+    return times
+
+
+def scaled(width: int, factor: float) -> int:
+    return max(1, round(width * factor))
+
+
+def init_dcgan(model: nn.Module) -> nn.Module:
+    """Weights from N(0, 0.02), biases zero, scales of normalizations from N(1, 0.02); returns the model.
+
+    As Radford et al., 2016 (arXiv:1511.06434), there for convolutions; here for linear layers as well.
+    """
+    for module in model.modules():
+        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+        if isinstance(weight, Tensor):
+            normalizes = weight.dim() == 1
+            nn.init.normal_(weight, float(normalizes), 0.02)
+        if isinstance(bias, Tensor):
+            nn.init.zeros_(bias)
+    return model
+
+
+def _g0(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
+    return [*_linear_layers(hidden, widths[0], nn.BatchNorm1d), *_stages(_doubled, [*widths, 3], nn.ReLU), nn.Tanh()]
+
+
+def _g1(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
+    return [*_linear_layers(hidden, widths[0], nn.Identity), *_stages(_transposed, [*widths, 3], nn.ReLU), nn.Tanh()]
+
+
+def _g2(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
+    return [*_linear_layers(hidden, widths[0], nn.BatchNorm1d), *_stages(_transposed, [*widths, 3], nn.ReLU),
+            nn.Tanh()]
+
+
+def _g3(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
+    coarse, finest = widths[0] * COARSEST**2, widths[-1]
+    return [nn.Linear(INPUTS, coarse), nn.BatchNorm1d(coarse), _leaky(),
+            nn.Unflatten(1, (widths[0], COARSEST, COARSEST)), *_stages(_doubled, [*widths, finest], _leaky, last=True),
+            nn.Conv2d(finest, 3, kernel_size=3, padding=1), nn.Tanh()]
+
+
+def _linear_layers(hidden: int, width: int, norm: Callable[[int], nn.Module]) -> list[nn.Module]:
+    """10 numbers -> (B, width, 4, 4), ReLU after every layer."""
+    sizes = (INPUTS, hidden, hidden, width * COARSEST**2)
+    layers = [(nn.Linear(before, after), norm(after), nn.ReLU()) for before, after in pairwise(sizes)]
+    return [*chain(*layers), nn.Unflatten(1, (width, COARSEST, COARSEST))]
+
+
+def _stages(double: Callable[[int, int], nn.Module], widths: Sequence[int], activation: Callable[[], nn.Module],
+            last: bool = False) -> list[nn.Module]:
+    """A doubling between neighbouring widths, then batch normalization and activation, for the last one if `last`."""
+    stages = [nn.Sequential(double(coarse, fine), nn.BatchNorm2d(fine), activation())
+              for coarse, fine in pairwise(widths)]
+    if not last:
+        stages[-1] = double(*widths[-2:])
+    return stages
+
+
+def _doubled(coarse: int, fine: int) -> nn.Module:
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(coarse, fine, kernel_size=3, padding=1))
+
+
+def _transposed(coarse: int, fine: int) -> nn.Module:
+    return nn.ConvTranspose2d(coarse, fine, kernel_size=4, stride=2, padding=1)
+
+
+def _leaky() -> nn.Module:
+    return nn.LeakyReLU(0.2)
+
+
+GENERATORS = {"g0": _g0, "g1": _g1, "g2": _g2, "g3": _g3}

@@ -1,0 +1,135 @@
+import itertools
+
+import pytest
+import torch
+
+from htcv_lib.data.phong import AMBIENT, render, silhouette
+from htcv_lib.data.pixels import RUNGS, PixelBatches, PixelFeatures, sample_pixels
+from htcv_lib.data.scene_batches import SceneBatches, scene_batch
+from htcv_lib.data.scene_view import EYE, HALF_FIELD, pixel_rays, projected
+from htcv_lib.data.scenes import encode_scene, sample_scenes
+
+SIZE = (12, 16)  # H, W
+
+
+def scenes(sampler: str, count: int, seed: int = 0) -> torch.Tensor:
+    return sample_scenes(sampler, count, torch.Generator().manual_seed(seed))
+
+
+def behind_the_camera() -> torch.Tensor:
+    scene = scenes("easy", 1)
+    scene[0, :3] = 2 * torch.tensor(EYE)
+    return scene
+
+
+def test_the_grid_is_where_the_rays_go_row_by_row():
+    ray = pixel_rays(SIZE, torch.device("cpu"), torch.float64)
+    position = PixelFeatures.grid(SIZE, ray)
+    torch.testing.assert_close(position, (ray[:2] / ray[2]).T / HALF_FIELD)
+
+
+@pytest.mark.parametrize("inputs", RUNGS)
+@pytest.mark.parametrize("sampler", ["default", "centred"])
+def test_every_rung_adds_to_the_one_before_and_is_finite_and_small(inputs, sampler):
+    features = PixelFeatures(inputs, sampler == "centred")
+    scene = torch.cat((scenes(sampler, 300), behind_the_camera()))
+    scene[0, :3] = torch.tensor(EYE) + 0.5  # the camera is in the sphere
+    known = features(scene, features.grid(SIZE, scene))
+    assert known.shape == (301, 12 * 16, features.count)
+    assert known.isfinite().all() and known.abs().max() <= 3
+    before = list(RUNGS)[max(0, list(RUNGS).index(inputs) - 1)]
+    fewer = PixelFeatures(before, sampler == "centred")(scene, features.grid(SIZE, scene))
+    assert torch.equal(known[..., : fewer.shape[-1]], fewer)
+
+
+def test_the_first_rung_is_the_scene_and_the_position():
+    scene, position = scenes("easy", 2), torch.tensor([[0.25, -0.5]])
+    known = PixelFeatures("scene")(scene, position)
+    assert torch.equal(known[:, 0, :10], encode_scene(scene))
+    assert known[:, 0, 10:].tolist() == [[0.25, -0.5]] * 2
+
+
+def test_the_waves_of_a_hand_worked_position():
+    known = PixelFeatures("coords")(scenes("easy", 1), torch.tensor([[0.5, 0.25]]))[0, 0, 12:]
+    sines, cosines = known.view(2, 2, 6)  # of (x, y) at six octaves
+    torch.testing.assert_close(sines[0], torch.tensor([1.0, 0, 0, 0, 0, 0]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(cosines[1], torch.tensor([0.5**0.5, 0, -1, 1, 1, 1]), atol=1e-4, rtol=0)
+
+
+def test_relative_to_the_sphere_its_box_spans_minus_one_to_one():
+    scene = scenes("easy", 5).double()
+    left, top, right, bottom = projected(scene, 2).box.unbind(1)  # pixels of half the height
+    corner = torch.stack((right - 1, 1 - top), dim=1)[:, None]
+    known = PixelFeatures("projected")(scene, corner)[:, 0, 36:]
+    torch.testing.assert_close(known[:, 4:], torch.tensor([[1, 1, 2, 1]]).expand(5, -1).double())
+    torch.testing.assert_close(known[:, :4:2], torch.stack(((left + right) / 2 - 1, (right - left) / 2), 1))
+    torch.testing.assert_close(known[:, 1:4:2], torch.stack((1 - (top + bottom) / 2, (bottom - top) / 2), 1))
+
+
+def test_a_sphere_behind_the_camera_has_no_place_and_no_hit():
+    known = PixelFeatures("hit")(behind_the_camera(), torch.rand(7, 2))
+    assert known[..., 36:].abs().max() == 0
+
+
+@pytest.mark.parametrize("sampler", ["onscreen", "centred"])
+def test_phongs_formula_on_the_hits_is_the_renderers_picture(sampler):
+    scene, turned = scenes(sampler, 20).double(), sampler == "centred"
+    features = PixelFeatures("hit", turned)
+    hit, point, normal, light, eye = features(scene, features.grid(SIZE, scene))[..., 44:].split((1, 3, 3, 3, 3), -1)
+    cosine = (normal * light).sum(-1, keepdim=True)
+    mirrored = ((2 * cosine * normal - light) * eye).sum(-1, keepdim=True).clamp(0, 1)
+    diffuse, shininess = scene[:, None, 3:6], scene[:, None, 6:7]
+    colour = hit * (AMBIENT + diffuse * cosine.clamp_min(0) + mirrored**shininess).clamp(0, 1)
+    image = render(scene, SIZE, camera_at_object=turned)
+    torch.testing.assert_close(colour.transpose(1, 2).unflatten(2, SIZE), image)
+    torch.testing.assert_close(-20 * point.norm(dim=-1, keepdim=True) * eye, 20 * point)  # it lies on the ray
+
+
+def test_sampled_pixels_carry_the_colours_of_the_picture():
+    scene = scenes("onscreen", 6)
+    batch = scene_batch(scene, "onscreen", SIZE)
+    pixels = sample_pixels(batch, 40, torch.Generator().manual_seed(1))
+    assert pixels["position"].shape == (6, 40, 2) and pixels["colour"].shape == (6, 40, 3)
+    grid = PixelFeatures.grid(SIZE, scene)
+    place = (pixels["position"][:, :, None] - grid).abs().sum(-1).argmin(-1)  # (B, K)
+    assert torch.equal(grid[place], pixels["position"])
+    for which, k in itertools.product(range(6), range(40)):
+        row, column = divmod(int(place[which, k]), SIZE[1])
+        assert torch.equal(pixels["colour"][which, k], batch["image"][which, :, row, column])
+        assert pixels["mask"][which, k] == batch["mask"][which, 0, row, column]
+
+
+def test_half_of_the_sampled_pixels_are_around_the_sphere():
+    scene = scenes("onscreen", 300)
+    box = projected(scene, 64).box
+    small = ((box[:, 2:] - box[:, :2]) < 4).all(1) & silhouette(scene, 64).flatten(1).any(1)
+    scene, box = scene[small], box[small]
+    pixels = sample_pixels(scene_batch(scene, "onscreen", 64), 200, torch.Generator().manual_seed(2))
+    x, y = (32 + 32 * pixels["position"] * torch.tensor([1, -1])).unbind(-1)  # (B, K) pixels
+    left, top, right, bottom = box[:, None].unbind(-1)
+    near = (x > left - 5) & (x < right + 5) & (y > top - 5) & (y < bottom + 5)
+    assert len(scene) >= 10 and near[:, :100].all()
+    assert near[:, 100:].double().mean() < 0.1
+
+
+def test_pictures_without_a_sphere_are_sampled_everywhere():
+    pixels = sample_pixels(scene_batch(behind_the_camera(), "default", 8), 2000, torch.Generator().manual_seed(0))
+    assert len(pixels["position"][0].unique(dim=0)) == 64
+    assert pixels["mask"].sum() == 0 and pixels["colour"].sum() == 0
+
+
+def test_a_resumed_stream_of_pixels_draws_what_would_have_come():
+    first = PixelBatches(SceneBatches("easy", 2, 2, size=8, seed=3), count=5)
+    epochs = [list(first) for _ in range(2)]
+    second = PixelBatches(SceneBatches("easy", 2, 2, size=8, seed=3), count=5)
+    list(second)
+    third = PixelBatches(SceneBatches("easy", 2, 2, size=8), count=5)
+    third.load_state_dict(second.state_dict())
+    assert all(torch.equal(a[name], b[name]) for a, b in zip(epochs[1], third, strict=True) for name in a)
+    assert not torch.equal(epochs[0][0]["position"], epochs[1][0]["position"])
+    assert len(first) == 2
+
+
+def test_an_unknown_rung_is_refused():
+    with pytest.raises(ValueError, match="scene, coords, projected, hit"):
+        PixelFeatures("everything")

@@ -1,0 +1,57 @@
+import pytest
+import torch
+from torch import nn
+
+from htcv_lib.models.inspect import count_parameters
+from htcv_lib.models.sphere_generators import GENERATORS, init_dcgan, make_generator
+
+
+@pytest.mark.parametrize(("name", "parameters"),
+                         [("g0", 6_058_243), ("g1", 7_259_043), ("g2", 7_277_475), ("g3", 1_684_835)])
+def test_the_reports_generators_have_its_numbers_of_parameters(name, parameters):
+    with torch.device("meta"):  # counted by hand: 6.06, 7.26, 7.28 and 1.68 million
+        model = make_generator(name)
+    assert count_parameters(model) == parameters
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("size", [8, 32, 128])
+def test_a_generator_draws_the_size_it_is_asked_for(name, size):
+    model = make_generator(name, size, width_factor=1 / 64)
+    image = model(torch.randn(2, 10))
+    assert image.shape == (2, 3, size, size)
+    assert image.abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_parameter_of_a_generator_gets_a_gradient(name):
+    model = make_generator(name, 16, width_factor=1 / 32)
+    model(torch.randn(3, 10)).square().mean().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_pictures_are_the_output_between_black_0_and_white_1():
+    model = make_generator("g3", 8, width_factor=1 / 64).eval()
+    given = torch.randn(2, 10)
+    assert torch.equal(model.pictures({"input": given}), (model(given) + 1) / 2)
+
+
+def test_g1_is_g2_without_normalization_of_the_linear_layers():
+    kinds = [[type(layer) for layer in make_generator(name, 32, 1 / 64).modules()] for name in ("g1", "g2")]
+    assert (kinds[0].count(nn.BatchNorm1d), kinds[1].count(nn.BatchNorm1d)) == (0, 3)
+    assert [k for k in kinds[0] if k is not nn.Identity] == [k for k in kinds[1] if k is not nn.BatchNorm1d]
+
+
+@pytest.mark.parametrize("size", [4, 48, 100, 256])
+def test_a_size_no_doublings_lead_to_is_refused(size):
+    with pytest.raises(ValueError, match="size must be"):
+        make_generator("g2", size)
+
+
+def test_initial_weights_have_deviation_0_02_and_scales_are_about_one():
+    torch.manual_seed(0)
+    linear, norm = init_dcgan(nn.Sequential(nn.Linear(200, 100), nn.BatchNorm1d(100)))
+    assert linear.weight.std().item() == pytest.approx(0.02, rel=0.05)
+    assert linear.bias.abs().max() == 0 and norm.bias.abs().max() == 0
+    assert norm.weight.mean().item() == pytest.approx(1, abs=0.01)
+    assert norm.weight.std().item() == pytest.approx(0.02, rel=0.3)
