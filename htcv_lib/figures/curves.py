@@ -108,8 +108,9 @@ def plot_history(history: pd.DataFrame, columns: Sequence[str] | None = None, ti
         names = [_curve_name(c, part) for c in part]
         room = max(rooms) if stacked else rooms[number]
         axes = panel(figure, left + 0.4, place, share - 0.4 - room, height)
-        write(figure, left, place - 0.24, "%" if is_share(part[0]) else "loss" if any(c.endswith("/loss") for c in part) else "",
-              SMALL, color=axes.yaxis.label.get_color())
+        unit = "loss" if any(column.endswith("/loss") for column in part) else ""
+        write(figure, left, place - 0.24, "%" if is_share(part[0]) else unit, SMALL,
+              color=axes.yaxis.label.get_color())
         ends = []
         for column, name, colour in zip(part, names, _colours(len(part)), strict=True):
             line = _line(frame, column, None)
