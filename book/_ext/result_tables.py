@@ -33,12 +33,12 @@ class Place(NamedTuple):
     dataset: str
     split: str
     profile: str
-    metric: str  # the first of the table
+    kind: str  # of measurement; empty if the family has only one
 
 
-def tables_of(family: Family) -> list[list[str]]:
-    """The family's `tables` in runs.yml: the metrics of each, the first of which decides what belongs there."""
-    return family.table.get("tables") or [list(family.metrics)]
+def tables_of(family: Family) -> Mapping[str, list[str]]:
+    """The family's `tables` in runs.yml: kind -> metrics, the first of which decides what belongs there."""
+    return family.table.get("tables") or {"": list(family.metrics)}
 
 
 class ResultsTable(SphinxDirective):
@@ -137,33 +137,34 @@ class StatusTable(SphinxDirective):
 
 def comparable(family: Family, records: list[Record]) -> list[Record]:
     """Records that hold the first metric of a table: a run that only draws pictures has no row."""
-    firsts = {metrics[0] for metrics in tables_of(family) if metrics}
+    firsts = {metrics[0] for metrics in tables_of(family).values() if metrics}
     return [record for record in records if record.metrics and (not firsts or firsts & set(record.metrics))]
 
 
 def by_data(family: Family, records: list[Record]) -> Mapping[Place, list[Record]]:
     """Data set, split, profile, kind of measurement -> records: what may stand in one table."""
     groups: dict[Place, list[Record]] = {}
-    for number, metrics in enumerate(tables_of(family)):
-        earlier = {other[0] for other in tables_of(family)[:number]}
+    taken: set[str] = set()  # first metrics of the tables before
+    for kind, metrics in tables_of(family).items():
         for record in records:
-            if (not metrics or metrics[0] in record.metrics) and not earlier & set(record.metrics):
+            if (not metrics or metrics[0] in record.metrics) and not taken & set(record.metrics):
                 split = next((metric.split for metric in record.metrics.values()), "")
-                place = Place(record.dataset or "no data set", split, record.profile, metrics[0] if metrics else "")
+                place = Place(record.dataset or "no data set", split, record.profile, kind)
                 groups.setdefault(place, []).append(record)
+        taken |= set(metrics[:1])
     return groups
 
 
 def spell_place(where: Place) -> str:
     """"oxford_pets_630, test split, reduced size, CPU"."""
     split = f", {where.split} split" if where.split else ""
-    return f"{where.dataset}{split}, {PROFILE_WORDS.get(where.profile, where.profile)}"
+    kind = f"{where.kind}, " if where.kind else ""
+    return f"{kind}{where.dataset}{split}, {PROFILE_WORDS.get(where.profile, where.profile)}"
 
 
 def shown_metrics(family: Family, records: list[Record], where: Place) -> list[str]:
     present = {name for record in records for name in record.metrics}
-    wanted = next((metrics for metrics in tables_of(family) if metrics[:1] == [where.metric]), [])
-    return [name for name in wanted if name in present] or sorted(present)
+    return [name for name in tables_of(family)[where.kind] if name in present] or sorted(present)
 
 
 def title_of(family: Family, metric: str) -> str:

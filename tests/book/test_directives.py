@@ -198,7 +198,7 @@ def test_results_on_different_splits_stand_in_different_tables(toy):
 def test_runs_that_measure_different_things_stand_in_different_tables(toy):
     (toy.root / "notebooks" / "runs.yml").write_text(
         TABLE.replace("  runs:\n", "    psnr: {title: PSNR, unit: dB, better: higher, format: .1f}\n"
-                                    "  tables: [[psnr], [accuracy]]\n  runs:\n"))
+                                    "  tables: {pictures: [psnr], classes: [accuracy]}\n  runs:\n"))
     quality = {"value": 20.0, "unit": "dB", "better": "higher", "split": "test", "n": 10}
     toy.refer("first", 0, 0.8)
     toy.refer("first", 1, 0.8, metrics={"psnr": quality})
@@ -206,7 +206,7 @@ def test_runs_that_measure_different_things_stand_in_different_tables(toy):
     html, warnings = toy.build()
     tables = html.split("<table")[1:]
     assert warnings == "" and len(tables) == 2
-    assert "20.0" in tables[0] and "Accuracy" not in tables[0]
+    assert "20.0" in tables[0] and "Accuracy" not in tables[0] and "References: pictures, " in html
     assert "80.0%" in tables[1] and "PSNR" not in tables[1]
 
 
