@@ -1,7 +1,8 @@
-"""`htcv bench`: our training loop against a well-tuned plain one, our runner against bare papermill.
+"""`htcv bench`: our training loop, renderer and runner, each against what one would use instead.
 
-Every figure is a ratio of two measurements taken in turn, A B A B, in processes of their own, so that a
-machine that slows down slows both. Same model, data, batch size, precision, optimizer and threads.
+That is a well-tuned plain loop, the renderer's plain form and a rasteriser, and bare papermill. Every figure is a
+ratio of two measurements taken in turn, A B A B, in processes of their own, so that a machine that slows down slows
+both. Same model, data, batch size, precision, optimizer and threads.
 """
 
 import json
@@ -11,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 TASKS = {  # name: dataset, split, batch size, steps per measurement on a CPU
@@ -20,37 +23,64 @@ TASKS = {  # name: dataset, split, batch size, steps per measurement on a CPU
     "vae": ("mnist/sample", "train", 128, 24),  # the Session 18 report's MNIST VAE with its label loss
     "vae_cifar": ("cifar10_pack/sample", "train", 64, 12),  # its CIFAR VAE, an eighth as wide, images flipped
 }
-LOOPS = ("ours", "plain0", "plain2")  # the number is that of DataLoader workers
+LOOPS = {"ours": "ours", "plain0": "plain DataLoader with 0 workers", "plain2": "plain DataLoader with 2 workers"}
+RENDERERS = {"render": "render", "render_plain": "render_plain", "rasteriser": "a rasteriser"}
+PHONG = (32, 128, 1.0)  # scenes a batch, side of the pictures in pixels, seconds a measurement
+PHONG_SAMPLERS = ("onscreen", "easy")
+WARM_UP = 4  # batches
 
 
 def report(what: str = "all", repeats: int = 5) -> str:
     """Measure and describe; one line a comparison: ratio as median (min to max)."""
-    lines = []
-    for task in TASKS:
-        if what in ("all", task):
-            speeds = {loop: [] for loop in LOOPS}
-            for _ in range(repeats):
-                for loop in LOOPS:
-                    speeds[loop].append(_child(task, loop))
-            best = max(LOOPS[1:], key=lambda loop: statistics.median(speeds[loop]))
-            ratios = [ours / plain for ours, plain in zip(speeds["ours"], speeds[best], strict=True)]
-            lines.append(f"{task}: ours {statistics.median(speeds['ours']):,.0f} images/s, plain DataLoader with "
-                         f"{best[-1]} workers {statistics.median(speeds[best]):,.0f} images/s, ratio {_spread(ratios)}")
-    if what in ("all", "runner"):
-        pairs = [_runner_pair() for _ in range(repeats)]
-        extra = [ours - bare for ours, bare in pairs]
-        lines.append(f"runner: {statistics.median(bare for _, bare in pairs):.2f} s per run for bare papermill, "
-                     f"ours adds {_spread(extra)} s")
-    return "\n".join(lines)
+    return "\n".join(line for name, compare in COMPARISONS.items() if what in ("all", name)
+                     for line in compare(name, repeats))
+
+
+def _compare_loops(task: str, repeats: int) -> list[str]:
+    speeds = _in_turn(task, list(LOOPS), repeats)
+    ours, *others = speeds
+    return [_versus(task, speeds, ours, max(others, key=lambda loop: statistics.median(speeds[loop])))]
+
+
+def _compare_renderers(name: str, repeats: int) -> list[str]:
+    from htcv_lib.bench_rasteriser import unavailable
+
+    reason, lines = unavailable(), []
+    for task in (f"{name} {sampler}" for sampler in PHONG_SAMPLERS):
+        speeds = _in_turn(task, [way for way in RENDERERS if not (reason and way == "rasteriser")], repeats)
+        ours, *others = speeds
+        lines += [_versus(task, speeds, ours, other) for other in others]
+    return [*lines, f"{name}: no rasteriser, {reason}"] if reason else lines
+
+
+def _compare_runners(name: str, repeats: int) -> list[str]:
+    pairs = [_runner_pair() for _ in range(repeats)]
+    return [f"{name}: {statistics.median(bare for _, bare in pairs):.2f} s per run for bare papermill, "
+            f"ours adds {_spread([ours - bare for ours, bare in pairs])} s"]
+
+
+COMPARISONS = {**dict.fromkeys(TASKS, _compare_loops), "phong": _compare_renderers, "runner": _compare_runners}
+
+
+def _in_turn(task: str, ways: list[str], repeats: int) -> dict[str, list[float]]:
+    """Images per second of each way; every round measures each once, in a fresh process."""
+    rounds = [{way: _child(task, way) for way in ways} for _ in range(repeats)]
+    return {way: [speeds[way] for speeds in rounds] for way in ways}
+
+
+def _versus(task: str, speeds: dict[str, list[float]], ours: str, other: str) -> str:
+    named = ", ".join(f"{(LOOPS | RENDERERS)[way]} {statistics.median(speeds[way]):,.0f} images/s"
+                      for way in (ours, other))
+    return f"{task}: {named}, ratio {_spread([a / b for a, b in zip(speeds[ours], speeds[other], strict=True)])}"
 
 
 def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def _child(task: str, loop: str) -> float:
-    """Images per second of one loop, measured in a fresh process."""
-    output = subprocess.run([sys.executable, "-m", "htcv_lib.bench", task, loop], capture_output=True, text=True,
+def _child(task: str, way: str) -> float:
+    """Images per second, measured in a fresh process."""
+    output = subprocess.run([sys.executable, "-m", "htcv_lib.bench", task, way], capture_output=True, text=True,
                             check=True, env={**os.environ, "HTCV_BATCH": "1"}).stdout
     return json.loads(output.splitlines()[-1])["images_per_s"]
 
@@ -83,8 +113,12 @@ def _runner_pair() -> tuple[float, float]:
         return ours, (time.perf_counter() - begin) / count
 
 
-def _measure(task: str, loop: str) -> float:
-    """Images per second after a short warm-up."""
+def _measure(task: str, way: str) -> float:
+    """Images per second of a training loop or a renderer, after a short warm-up."""
+    return _drawn(task.split()[1], way) if task.startswith("phong") else _trained(task, way)
+
+
+def _trained(task: str, loop: str) -> float:
     import torch
 
     from htcv_lib.training import prepare
@@ -98,25 +132,53 @@ def _measure(task: str, loop: str) -> float:
     batches = _ours(dataset, split, batch_size, device) if loop == "ours" else _plain(
         dataset, split, batch_size, int(loop[-1]))
     seen, begin = 0, 0.0
-    done = 0
-    while done < steps + 4:
-        for batch in batches:
-            if done == 4:  # warmed up
-                if device == "cuda":
-                    torch.cuda.synchronize()
-                seen, begin = 0, time.perf_counter()
-            batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-            with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-                loss = objective(model, batch)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            seen, done = seen + len(batch["image"]), done + 1
-            if done == steps + 4:
-                break
+    for done, batch in enumerate(islice(chain.from_iterable(repeat(batches)), WARM_UP + steps)):
+        if done == WARM_UP:
+            seen, begin = 0, _now(device)
+        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            loss = objective(model, batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        seen += len(batch["image"])
+    return seen / (_now(device) - begin)
+
+
+def _drawn(sampler: str, way: str) -> float:
+    """One thread each. Tensors in [0, 1] stay on the device; the rasteriser's pictures are read back, as bytes."""
+    import torch
+
+    from htcv_lib.bench_rasteriser import Rasteriser
+    from htcv_lib.data import render, render_plain, sample_scenes
+    from htcv_lib.training import prepare
+
+    batch_size, size, seconds = PHONG
+    device = prepare(0, threads=1)
+    os.environ["LP_NUM_THREADS"] = "0"  # besides the caller's, of OpenGL in software
+    batches = sample_scenes(sampler, 16 * batch_size, torch.Generator().manual_seed(0)).split(batch_size)
+    if way == "rasteriser":
+        batches, draw = [scene.numpy() for scene in batches], Rasteriser(batch_size, size).draw
+    else:
+        batches = [scene.to(device) for scene in batches]
+        draw = partial(render if way == "render" else render_plain, size=size)
+    for scene in batches[:WARM_UP]:
+        draw(scene)
+    seen, begin = 0, _now(device)
+    while time.perf_counter() < begin + seconds:
+        for scene in batches:
+            draw(scene)
+            seen += batch_size
+    return seen / (_now(device) - begin)
+
+
+def _now(device: str) -> float:
+    """Seconds, when the device has done what it was told."""
+    import torch
+
     if device == "cuda":
         torch.cuda.synchronize()
-    return seen / (time.perf_counter() - begin)
+    return time.perf_counter()
 
 
 def _problem(task: str, device: str):

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from htcv_lib.bench import COMPARISONS
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit status. Expected errors are one line on stderr."""
@@ -65,7 +67,7 @@ def data(options: argparse.Namespace) -> int:
 
 
 def bench(options: argparse.Namespace) -> int:
-    """Measure our loop against a plain DataLoader loop, and our runner against bare papermill."""
+    """Measure our loop, renderer and runner against plain ones."""
     from htcv_lib.bench import report
 
     print(report(options.what, options.repeats))
@@ -99,8 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--rekey", action="store_true", help="renew keys where the fingerprint reproduces exactly")
     one.set_defaults(command=status)
     one = commands.add_parser("bench", help="throughput and overhead, as ratios")
-    one.add_argument("what", nargs="?", default="all",
-                     choices=["all", "unet", "mnist", "mnist_autoencoder", "vae", "vae_cifar", "runner"])
+    one.add_argument("what", nargs="?", default="all", choices=["all", *COMPARISONS])
     one.add_argument("--repeats", type=int, default=5)
     one.set_defaults(command=bench)
     return parser

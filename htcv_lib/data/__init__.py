@@ -19,8 +19,9 @@ MODULES = {
     "scene_batches": ("SceneBatches", "scene_batch"),
     "scene_view": ("SCENE_FIELDS", "Projected", "Scene", "projected", "split_scene"),
     "scenes": ("CORNERS", "SAMPLERS", "corner_of", "corner_scenes", "encode_scene", "in_corner", "looks_at_object",
-               "sample_scenes", "test_scenes"),
+               "outside_corners", "sample_scenes", "test_scenes"),
     "sets": ("ImageSet", "SegmentationSet"),
+    "sweeps": ("sweep_scenes",),
     "shifts": ("RandomShift", "RandomTurn", "small_augmentation"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

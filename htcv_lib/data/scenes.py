@@ -11,6 +11,7 @@ from htcv_lib.data.scene_view import EYE, split_scene
 SAMPLERS = {  # name: lowest and highest position of the sphere's centre; see `sample_scenes`
     "default": ((-20.0, -20.0, -20.0), (20.0, 20.0, 20.0)),
     "easy": ((2.0, 2.0, 9.0), (5.0, 5.0, 12.5)),
+    "code": ((-4.0, -4.0, -4.0), (4.0, 4.0, 4.0)),
     "onscreen": ((-20.0, -20.0, -20.0), (20.0, 20.0, 20.0)),
     "centred": ((-20.0, -20.0, -20.0), (20.0, 20.0, 20.0)),
 }
@@ -37,6 +38,7 @@ def sample_scenes(sampler: str, count: int, generator: torch.Generator, keep: Ke
     - "default": U(-20, 20)^3, the assignment. Nothing is rejected; 77 % of the pictures are black.
     - "easy": x, y U(2, 5), z U(9, 12.5), the report's set of large spheres. Its condition that the camera be
       more than 2 away always holds there (2.5 at least), so nothing is rejected.
+    - "code": U(-4, 4)^3, what the renderer handed out with the assignment draws. Small spheres, all in the picture.
     - "onscreen": default, rejected until at least one pixel centre of a 128 px picture lies in the sphere.
     - "centred": default, to be rendered with the camera looking at the sphere; rejected when the centre is
       within 2 of the camera, where the sphere would fill the picture or contain the camera (1 in 2000).

@@ -134,7 +134,7 @@ def _curve_name(column: str, part: Sequence[str]) -> str:
     kind, *middle, _ = column.split("/")
     if column.endswith("/loss"):
         phases = {c.split("/")[1] for c in part if c.startswith("train/")}
-        return "validation" if kind == "val" else "training" if len(phases) == 1 else middle[0]
+        return "validation" if kind == "val" else "training" if len(phases) == 1 else middle[0].replace("_", "-")
     return readable(column)
 
 

@@ -178,7 +178,7 @@ def spread(places: Sequence[float], gap: float) -> np.ndarray:
 def is_share(name: str) -> bool:
     """Is this metric a fraction that readers know in percent?"""
     words = ("accuracy", "iou", "dice_score", "swap_", "recognised")
-    return any(word in name.lower() for word in words) or name == "val/dice"
+    return any(word in name.lower() for word in words) or name in ("val/dice", "balance/paused")
 
 
 def readable(name: str) -> str:

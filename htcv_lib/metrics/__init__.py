@@ -19,5 +19,6 @@ MODULES = {
     "reconstruction": ("bits_per_dim", "gradient_energy", "image_ssim", "psnr_of"),
     "relabelling": ("other_labels", "style_correlation", "style_descriptors", "style_kept", "swap_success"),
     "mask_box": ("visible_box",),
+    "spectrum": ("checkerboard_energy",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

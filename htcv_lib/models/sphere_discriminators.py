@@ -36,7 +36,7 @@ PLANS = {
 
 
 class SphereDiscriminator(nn.Module):
-    """Convolutions of stride 2 over the picture, a linear embedding of the scene, two linear layers over both.
+    """Convolutions of stride 2 over the picture, an embedding of the scene, two linear layers over both.
 
     Shapes:
         image:  (B, 3, S, S) in [-1, 1], S = coarsest * 2 ** len(widths)
@@ -47,12 +47,12 @@ class SphereDiscriminator(nn.Module):
     def __init__(self, widths: Sequence[int], coarsest: int, embedding: int, hidden: int,
                  norm: Callable[[int], nn.Module] = instance_norm, dropout: float = 0.5):
         super().__init__()
-        stages = [nn.Sequential(nn.Conv2d(fine, coarse, kernel_size=4, stride=2, padding=1),
+        stages = [nn.Sequential(nn.Conv2d(fine, coarse, kernel_size=4, stride=2, padding=1, bias=False),
                                 *([norm(coarse)] if number else []), nn.LeakyReLU(0.2))
                   for number, (fine, coarse) in enumerate(pairwise((3, *widths)))]
         self.size = coarsest << len(widths)
         self.stages = nn.Sequential(*stages, nn.Flatten())
-        self.embedding = nn.Linear(INPUTS, embedding)
+        self.embedding = nn.Sequential(nn.Linear(INPUTS, embedding), nn.LeakyReLU(0.2))
         self.head = nn.Sequential(nn.Linear(widths[-1] * coarsest**2 + embedding, hidden), nn.LeakyReLU(0.2),
                                   nn.Dropout(dropout), nn.Linear(hidden, 1))
 

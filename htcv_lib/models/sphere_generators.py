@@ -64,17 +64,16 @@ def scaled(width: int, factor: float) -> int:
 
 
 def init_dcgan(model: nn.Module) -> nn.Module:
-    """Weights from N(0, 0.02), biases zero, scales of normalizations from N(1, 0.02); returns the model.
+    """Convolutions from N(0, 0.02), scales of batch normalizations from N(1, 0.02); returns the model.
 
-    As Radford et al., 2016 (arXiv:1511.06434), there for convolutions; here for linear layers as well.
+    As Radford et al., 2016 (arXiv:1511.06434). As in the report's code, other layers keep PyTorch's own start.
     """
     for module in model.modules():
-        weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-        if isinstance(weight, Tensor):
-            normalizes = weight.dim() == 1
-            nn.init.normal_(weight, float(normalizes), 0.02)
-        if isinstance(bias, Tensor):
-            nn.init.zeros_(bias)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+            nn.init.zeros_(module.bias)
     return model
 
 
@@ -95,7 +94,7 @@ def _g3(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
     coarse, finest = widths[0] * COARSEST**2, widths[-1]
     return [nn.Linear(INPUTS, coarse), nn.BatchNorm1d(coarse), _leaky(),
             nn.Unflatten(1, (widths[0], COARSEST, COARSEST)), *_stages(_doubled, [*widths, finest], _leaky, last=True),
-            nn.Conv2d(finest, 3, kernel_size=3, padding=1), nn.Tanh()]
+            nn.Conv2d(finest, 3, kernel_size=3, padding=1, bias=False), nn.Tanh()]
 
 
 def _linear_layers(hidden: int, width: int, norm: Callable[[int], nn.Module]) -> list[nn.Module]:
@@ -116,11 +115,12 @@ def _stages(double: Callable[[int, int], nn.Module], widths: Sequence[int], acti
 
 
 def _doubled(coarse: int, fine: int) -> nn.Module:
-    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(coarse, fine, kernel_size=3, padding=1))
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"),
+                         nn.Conv2d(coarse, fine, kernel_size=3, padding=1, bias=False))
 
 
 def _transposed(coarse: int, fine: int) -> nn.Module:
-    return nn.ConvTranspose2d(coarse, fine, kernel_size=4, stride=2, padding=1)
+    return nn.ConvTranspose2d(coarse, fine, kernel_size=4, stride=2, padding=1, bias=False)
 
 
 def _leaky() -> nn.Module:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from htcv_lib.runs.claims import Verdict, decide, load_claims
-from htcv_lib.runs.display import show
+from htcv_lib.runs.display import show, show_frames
 from htcv_lib.runs.plan import Book
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, Results
@@ -44,6 +45,11 @@ class Chapter:
     def show(self, item, name: str, caption: str, alt: str = "", data=None, fmt: str = "svg") -> None:
         """Display a figure or table and keep its CSV (see `display.show`)."""
         show(item, self.folder, name, caption, alt, data, fmt)
+
+    def frames(self, images: np.ndarray, positions: Sequence[str], name: str, caption: str, alt: str, label: str,
+               rows: Sequence[str], data: pd.DataFrame | None = None) -> None:
+        """Display (F, R, H, W, 3) uint8 frames under a slider (see `display.show_frames`)."""
+        show_frames(images, positions, self.folder, name, caption, alt, label, rows, data)
 
     def verdicts(self) -> list[Verdict]:
         """The claims of this family, decided by its references."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from htcv_lib.runs import machine
-from htcv_lib.runs.display import show
+from htcv_lib.runs.display import show, show_frames
 from htcv_lib.runs.plan import Book, PlanError, split_name
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import SCHEMA, Metric, Record, Results, Samples, check_sizes, write_json
@@ -101,12 +102,17 @@ class Run:
         """Display a figure or table and keep its CSV beside the record (see `display.show`)."""
         show(item, self.folder, name, caption, alt, data, fmt)
 
+    def frames(self, images: np.ndarray, positions: Sequence[str], name: str, caption: str, alt: str, label: str,
+               rows: Sequence[str], data: pd.DataFrame | None = None) -> None:
+        """Display (F, R, H, W, 3) uint8 frames under a slider (see `display.show_frames`)."""
+        show_frames(images, positions, self.folder, name, caption, alt, label, rows, data)
+
     def metric_table(self, metrics: Mapping[str, float]) -> pd.DataFrame:
         """Metric, value as the book prints it, and what it means."""
         table = self._metric_table()
         rows = [(entry.get("title", name), format(metrics[name], entry.get("format", ".4g")),
                  entry.get("definition", ""))
-                for name, entry in table.items() if name in metrics]
+                for name, entry in table.items() if name in metrics and not isnan(metrics[name])]
         return pd.DataFrame(rows or [("no metric", "n/a", "")], columns=["Metric", "Value", "Definition"])
 
     def save_samples(self, tiles: np.ndarray, columns: Sequence[str], rows: Sequence[Mapping]) -> None:
@@ -118,7 +124,8 @@ class Run:
         """Write the record, last and atomically.
 
         Args:
-            metrics: Name -> value; unit and direction come from the family's `metrics` in runs.yml.
+            metrics: Name -> value; unit and direction come from the family's `metrics` in runs.yml. One that does
+                not apply, NaN, is left out.
             history: What `fit` returned.
             split: Which split the metrics were measured on, and `n` on how many images.
             model: If given, its weights are kept under the run's key and their digest is recorded.
@@ -145,7 +152,7 @@ class Run:
             "metrics": {
                 name: asdict(Metric(float(f"{value:.6g}"), meanings.get(name, {}).get("unit", ""),
                                     meanings.get(name, {}).get("better", "higher"), split, n))
-                for name, value in metrics.items()
+                for name, value in metrics.items() if not isnan(value)
             },
             "first_losses": [float(f"{loss:.9g}") for loss in getattr(history, "first_losses", [])],
             "notes": dict(notes or {}),

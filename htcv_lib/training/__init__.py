@@ -2,7 +2,7 @@
 from htcv_lib._lazy import attach
 
 MODULES = {
-    "adaptive": ("BALANCES", "Balance", "balance_frame"),
+    "adaptive": ("Balance", "after", "balance_frame", "balance_summary", "during", "make_balance"),
     "average": ("WeightAverage",),
     "classification": ("classification_objective", "evaluate_classifier", "predict_labels"),
     "environment": ("place", "prepare", "seed_everything"),
@@ -15,7 +15,9 @@ MODULES = {
         "regression_objective",
     ),
     "rendering_scores": ("evaluate_rendering", "score_pictures", "score_rendering", "summarize_scores"),
+    "rendering_sheets": ("Sheet", "contact_sheet", "coverage_frame"),
     "schedules": ("cosine_schedule", "one_cycle", "plateau"),
+    "steadiness": ("change", "drift", "swing"),
     "segmentation": ("evaluate_segmentation", "predict_segmentation", "score_maps", "segmentation_objective"),
     "cycles": ("linear_cycle",),
     "vae_walks": ("interpolation", "relabel_grid", "traversal"),

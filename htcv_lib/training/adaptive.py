@@ -3,9 +3,10 @@
 The report measures each batch before deciding. Here a step's decision rests on the last measurements of the
 generator's updates, those of the step before: its objective scores generated and real pictures even while the
 discriminator pauses. The report's loop ends as soon as an update lifts the accuracy above the lower limit; here the
-number of updates is fixed beforehand, 1 above that limit, the most below it.
+number of updates is fixed beforehand: 1 above that limit, if enough real pictures pass as real, else the most.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isnan
 
@@ -26,8 +27,8 @@ class Balance:
     Args:
         low: Accuracy up to which the discriminator gets `most` updates in a step.
         high: Accuracy from which it pauses, and the generator gets `boost` updates.
-        real_floor: It does not pause while fewer of the real pictures pass as real,
-        gap: nor while its accuracies on real and generated pictures differ by more.
+        real_floor: It does not pause, and gets `most` updates, while fewer of the real pictures pass as real,
+        gap: nor does it pause while its accuracies on real and generated pictures differ by more.
         ceiling: Accuracy beyond which it pauses whatever the two say.
         window: Updates the accuracies are averaged over; the report has 1.
         watched: Phase whose objective measures `real_accuracy` and `fake_accuracy` at every step.
@@ -51,7 +52,7 @@ class Balance:
         losing = accuracy < self.high or real < self.real_floor or abs(real - fake) > self.gap
         if not losing or accuracy > self.ceiling:
             return 0
-        return 1 if accuracy > self.low else self.most
+        return 1 if accuracy > self.low and real >= self.real_floor else self.most
 
     def generator_updates(self, real: float, fake: float) -> int:
         """As `discriminator_updates`, of the other side."""
@@ -78,6 +79,23 @@ BALANCES = {"g1": Balance(low=0.70, high=0.85, gap=0.3, ceiling=0.95, most=4, bo
             "g3": Balance()}  # the report's settings for its models
 
 
+def make_balance(name: str) -> Balance | None:
+    """The report's rules for its model "g1", "g2" or "g3"; None for "", one update each."""
+    if name and name not in BALANCES:
+        raise ValueError(f"balance must be one of {', '.join(BALANCES)} or empty, got {name!r}")
+    return BALANCES[name] if name else None
+
+
+def during(epochs: int) -> Callable[[History], int]:
+    """The repeat rule of a phase that makes one update a step in the first `epochs` and none later: a warm-up."""
+    return lambda history: int(len(history.rows) < epochs)
+
+
+def after(epochs: int, repeat: int | Callable[[History], int] = 1) -> Callable[[History], int]:
+    """The repeat rule of a phase that waits for the first `epochs` to pass and then does as `repeat` says."""
+    return lambda history: 0 if len(history.rows) < epochs else repeat(history) if callable(repeat) else repeat
+
+
 def note(history: History, **counts: int) -> None:
     """Add to the counts of the epoch under way, kept as one of the history's events."""
     epoch = len(history.rows) + 1
@@ -99,3 +117,14 @@ def balance_frame(history: History) -> pd.DataFrame:
             for event in history.events if event["event"] == "balance"]
     columns = ["epoch", *(f"balance/{name}" for name in COUNTED[:-1])]
     return history.frame().merge(pd.DataFrame(rows, columns=columns), on="epoch", how="left")
+
+
+def balance_summary(history: History) -> dict[str, float]:
+    """The interventions of a whole training, per step that was under these rules; empty if none was.
+
+    paused: share of the steps without an update of the discriminator; extra_discriminator and extra_generator: updates
+    beyond one.
+    """
+    events = [event for event in history.events if event["event"] == "balance"]
+    steps = sum(event["steps"] for event in events)
+    return {name: sum(event[name] for event in events) / steps for name in COUNTED[:-1]} if steps else {}

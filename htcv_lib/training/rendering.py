@@ -51,13 +51,14 @@ def regression_objective(generator: nn.Module, batch: Batch, *, object_weight: f
 
 def generator_objective(generator: nn.Module, discriminator: nn.Module, batch: Batch, *, l1_weight: float = 20.0,
                         object_weight: float = 10.0, vgg_weight: float = 0.0, vgg: PixelLoss = vgg_loss,
-                        watch: bool = True) -> dict[str, Tensor]:
+                        noise: float = NOISE, watch: bool = True) -> dict[str, Tensor]:
     """The generator against the discriminator and towards the target (Isola et al., 2017, arXiv:1611.07004).
 
     Args:
         batch: input (B, 10), image (B, 3, H, W) in [0, 1].
         l1_weight: The report's lambda: 20 for its models 2 and 3, 30 for model 1.
         object_weight, vgg_weight: As in `regression_objective`.
+        noise: Standard deviation of the noise on the discriminator's input, in [-1, 1]; 0 for none.
         watch: Also measure what the discriminator says of the real pictures, which `Balance` needs.
 
     Returns the weighted terms adversarial, masked_l1 and vgg, and beside the loss `l1`, `fake_accuracy` (share of the
@@ -65,7 +66,7 @@ def generator_objective(generator: nn.Module, discriminator: nn.Module, batch: B
     """
     given, target = batch["input"], 2 * batch["image"] - 1
     pred = generator(given)
-    judged = discriminator(pred, given).float()
+    judged = discriminator(pred + noise * torch.randn_like(pred), given).float()
     pred = pred.float()
     terms = {"adversarial": bce(judged, 1.0)}
     terms |= picture_terms(pred, target, l1_weight, object_weight, vgg_weight, vgg)
@@ -79,7 +80,7 @@ def generator_objective(generator: nn.Module, discriminator: nn.Module, batch: B
 def discriminator_objective(generator: nn.Module, discriminator: nn.Module, batch: Batch, *,
                             real_weight: float = 1.5, fake_weight: float = 0.5, real_label: float = REAL_LABEL,
                             noise: float = NOISE) -> dict[str, Tensor]:
-    """Half the weighted sum of the cross-entropies of real and generated pictures, both with a little noise.
+    """Half the weighted sum of the cross-entropies of real and generated pictures, both with the same little noise.
 
     Args:
         batch: input (B, 10), image (B, 3, H, W) in [0, 1].
@@ -92,7 +93,8 @@ def discriminator_objective(generator: nn.Module, discriminator: nn.Module, batc
     given, target = batch["input"], 2 * batch["image"] - 1
     with torch.no_grad():
         made = generator(given).to(target.dtype)
-    real, fake = (discriminator(noisy(image, noise), given).float() for image in (target, made))
+    grain = noise * torch.randn_like(target)
+    real, fake = (discriminator(image + grain, given).float() for image in (target, made))
     terms = {"real": real_weight / 2 * bce(real, real_label), "fake": fake_weight / 2 * bce(fake, 0.0)}
     return {"loss": sum(terms.values())} | terms | {"real_accuracy": (real > 0).float().mean(),
                                                    "fake_accuracy": (fake <= 0).float().mean()}
@@ -122,27 +124,25 @@ def coordinate_objective(net: nn.Module, batch: Batch, *, colour_loss: str = "l1
 @torch.no_grad()
 def discriminator_accuracy(generator: nn.Module, discriminator: nn.Module,
                            batches: Iterable[Batch]) -> dict[str, float]:
-    """What the discriminator says of a set, without noise and dropout: real_accuracy, fake_accuracy.
+    """What the discriminator says of a set, without noise and dropout: real_accuracy, fake_accuracy, and
+    discriminator_loss, its mean cross-entropy on both (ln 2 is a coin).
 
     A real accuracy that is high on training pictures and lower on fresh ones means that it knows them by heart.
     """
-    right, images = torch.zeros(2, dtype=torch.float64), 0
+    sums, images = torch.zeros(3, dtype=torch.float64), 0
     with in_mode(False, generator, discriminator):
         for batch in batches:
             given, target = batch["input"], 2 * batch["image"] - 1
-            real, fake = discriminator(target, given) > 0, discriminator(generator(given), given) <= 0
-            right += torch.stack((real.sum(), fake.sum())).cpu()
+            real, fake = discriminator(target, given), discriminator(generator(given), given)
+            loss = (bce(real, 1.0) + bce(fake, 0.0)) / 2 * len(given)
+            sums += torch.stack(((real > 0).sum(), (fake <= 0).sum(), loss)).cpu()
             images += len(given)
     if not images:
         raise ValueError("no batches to evaluate")
-    return dict(zip(("real_accuracy", "fake_accuracy"), (right / images).tolist(), strict=True))
+    names = ("real_accuracy", "fake_accuracy", "discriminator_loss")
+    return dict(zip(names, (sums / images).tolist(), strict=True))
 
 
 def bce(logits: Tensor, label: float) -> Tensor:
     """Mean binary cross-entropy of logits (B,) that all have the same label in [0, 1]."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
-
-
-def noisy(image: Tensor, noise: float) -> Tensor:
-    """The picture with Gaussian noise of this standard deviation."""
-    return image + noise * torch.randn_like(image) if noise else image

@@ -13,6 +13,7 @@ from htcv_lib.metrics.mask_box import visible_box
 from htcv_lib.metrics.object_region import box_mse, box_ssim, highlight_error, silhouette_iou, ssim_map
 from htcv_lib.metrics.perceptual import BackboneUnavailable, lpips_distance
 from htcv_lib.metrics.reconstruction import psnr_of
+from htcv_lib.metrics.spectrum import checkerboard_energy
 from htcv_lib.training.modes import in_mode
 
 Batch = dict[str, Tensor]
@@ -29,6 +30,7 @@ SCORES: dict[str, Score] = {
     "box_ssim": box_ssim,
     "silhouette_iou": lambda pred, target, box: silhouette_iou(pred, target),
     "highlight_error": lambda pred, target, box: highlight_error(pred, target),
+    "checkerboard": lambda pred, target, box: checkerboard_energy(pred).nan_to_num(0) / checkerboard_energy(target),
     "ssim_reported": lambda pred, target, box: ssim_reported(pred, target),
     "ssim_stretched": lambda pred, target, box: flat_ssim(stretched(pred), stretched(target)),
     "hausdorff_reported": lambda pred, target, box: hausdorff_reported(pred, target),
@@ -48,7 +50,7 @@ def score_pictures(pred: Tensor, batch: Batch, names: Sequence[str] = tuple(SCOR
 
     The names ending in _reported, and ssim_stretched for its model 1, are as the report computed them. A box_ score is
     that of the visible sphere's box, grown by 4 pixels; NaN where no sphere is seen. hausdorff is the diagonal where
-    one picture has no edge.
+    one picture has no edge. checkerboard is relative to the true picture, which has 1.
     """
     unknown = set(names) - set(SCORES)
     if unknown:

@@ -70,7 +70,7 @@ def test_the_generator_alone_decides_what_is_drawn():
     assert torch.equal(draw("onscreen", 20, seed=3), draw("onscreen", 20, seed=3))
     assert not torch.equal(draw("easy", 20, seed=3), draw("easy", 20, seed=4))
     assert draw("easy", 0).shape == (0, 10)
-    with pytest.raises(ValueError, match="one of default, easy, onscreen, centred, got 'medium'"):
+    with pytest.raises(ValueError, match="one of default, easy, code, onscreen, centred, got 'medium'"):
         draw("medium", 1)
 
 

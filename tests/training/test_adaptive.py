@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.training.adaptive import BALANCES, Balance, balance_frame
+from htcv_lib.training.adaptive import BALANCES, Balance, after, balance_frame, balance_summary, during, make_balance
 from htcv_lib.training.history import History
 
 
@@ -52,7 +52,7 @@ def test_a_one_sided_discriminator_goes_on_although_it_wins():
     balance = Balance(high=0.6)
     assert balance.discriminator_updates(0.7, 0.7) == 0
     assert balance.discriminator_updates(0.44, 0.80) == 3  # takes most real pictures for generated ones
-    assert balance.discriminator_updates(0.44, 0.90) == 1
+    assert balance.discriminator_updates(0.44, 0.90) == 3  # whatever the mean
     assert balance.discriminator_updates(1.00, 0.55) == 1  # the two accuracies differ by 0.45
     assert Balance(high=0.6, ceiling=0.7).discriminator_updates(1.0, 0.55) == 0  # unless beyond the ceiling
 
@@ -101,3 +101,27 @@ def test_a_training_without_rules_has_empty_columns():
     history = History()
     history.rows.append({"epoch": 1, "step": 3})
     assert balance_frame(history)["balance/paused"].isna().all()
+
+
+def test_a_warm_up_gives_way_to_the_rules():
+    history, rule = History(), after(2, lambda history: 3)
+    assert [during(2)(history), rule(history), after(2)(history)] == [1, 0, 0]
+    history.rows = [{"step": 1}, {"step": 2}]
+    assert [during(2)(history), rule(history), after(2)(history)] == [0, 3, 1]
+
+
+def test_the_interventions_of_a_whole_training_are_shares_of_its_steps():
+    history = measured((1.0, 1.0))  # paused, the generator boosted
+    BALANCES["g3"].discriminator_repeat(history)
+    history.rows.append({"epoch": 1, "step": 1})
+    history.record(2, "generator", {name: torch.tensor(0.5) for name in
+                                    ("loss", "grad_norm", "real_accuracy", "fake_accuracy")})
+    BALANCES["g3"].discriminator_repeat(history)
+    assert balance_summary(history) == {"paused": 0.5, "extra_discriminator": 1.0, "extra_generator": 0.5}
+    assert balance_summary(History()) == {}
+
+
+def test_rules_have_names():
+    assert make_balance("g1") is BALANCES["g1"] and make_balance("") is None
+    with pytest.raises(ValueError, match="one of g1, g2, g3 or empty, got 'g4'"):
+        make_balance("g4")

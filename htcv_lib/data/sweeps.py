@@ -1,0 +1,28 @@
+"""Rows of scenes in which one number moves and the others stay."""
+
+import torch
+from torch import Tensor
+
+from htcv_lib.data.scene_view import SCENE_FIELDS
+from htcv_lib.data.scenes import LIGHT_REACH, SAMPLERS, SHININESS
+
+CENTRE = {"easy": (3.5, 3.5, 10.75), "code": (0.0, 0.0, 0.0), "centred": (0.0, 0.0, 0.0)}
+BLUE, SHINE, LIGHT = (0.2, 0.5, 0.9), 10.0, (0.0, 12.0, 18.0)
+
+
+def sweep_scenes(sampler: str, field: str = "light_x", steps: int = 8) -> Tensor:
+    """Scenes (steps, 10): a blue sphere where the sampler has its spheres, lit from the front and above, while one of
+    `SCENE_FIELDS` goes through its whole range in equal steps.
+
+    Spheres of "default" and "onscreen", which are everywhere, stand where those of "easy" do.
+    """
+    if field not in SCENE_FIELDS:
+        raise ValueError(f"field must be one of {', '.join(SCENE_FIELDS)}, got {field!r}")
+    base = torch.tensor((*CENTRE.get(sampler, CENTRE["easy"]), *BLUE, SHINE, *LIGHT))
+    place = SCENE_FIELDS.index(field)
+    low, high = SAMPLERS[sampler if sampler in CENTRE else "easy"]
+    lowest = (*low, 0, 0, 0, SHININESS[0], *(-LIGHT_REACH,) * 3)[place]
+    highest = (*high, 1, 1, 1, SHININESS[1], *(LIGHT_REACH,) * 3)[place]
+    scenes = base.repeat(steps, 1)
+    scenes[:, place] = torch.linspace(lowest, highest, steps)
+    return scenes

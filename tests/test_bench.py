@@ -1,0 +1,86 @@
+"""`htcv bench`: what a line says, and the renderer against a rasteriser where there is one."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from htcv_lib import bench
+from htcv_lib.bench_rasteriser import Rasteriser, unavailable
+from htcv_lib.cli import main
+from htcv_lib.data.phong import render, silhouette
+from htcv_lib.data.scenes import sample_scenes
+
+
+@pytest.fixture
+def measured(monkeypatch) -> list[tuple[str, str]]:
+    """What child processes are asked for; none is started, and every way gets slower from round to round."""
+    speed = {"ours": 600, "plain0": 200, "plain2": 300, "render": 600, "render_plain": 100, "rasteriser": 400}
+    asked = []
+
+    def child(task, way):
+        asked.append((task, way))
+        return speed[way] / (1 + asked.count((task, way)))
+
+    monkeypatch.setattr(bench, "_child", child)
+    return asked
+
+
+def test_a_training_loop_is_compared_with_the_best_plain_one(measured):
+    assert bench.report("mnist", 3) == (
+        "mnist: ours 200 images/s, plain DataLoader with 2 workers 100 images/s, ratio 2.00 (2.00 to 2.00)")
+    assert measured == [("mnist", "ours"), ("mnist", "plain0"), ("mnist", "plain2")] * 3  # in turn
+
+
+@pytest.mark.parametrize("reason", ["", "moderngl not installed"])
+def test_the_renderer_is_compared_with_a_rasteriser_where_there_is_one(measured, monkeypatch, reason):
+    monkeypatch.setattr("htcv_lib.bench_rasteriser.unavailable", lambda: reason)
+    lines = bench.report("phong", 1).splitlines()
+    assert [re.sub(r" \(.*", "", line) for line in lines if "images/s" in line] == [
+        f"phong {sampler}: render 300 images/s, {other}" for sampler in ("onscreen", "easy")
+        for other in ("render_plain 50 images/s, ratio 6.00", "a rasteriser 200 images/s, ratio 1.50")
+        if not (reason and "rasteriser" in other)]
+    assert ("phong: no rasteriser, moderngl not installed" in lines) == bool(reason)
+
+
+def test_the_figure_of_the_runner_is_the_time_it_adds(monkeypatch):
+    pairs = iter([(1.5, 1.0), (1.75, 1.0), (2.0, 1.0)])
+    monkeypatch.setattr(bench, "_runner_pair", lambda: next(pairs))
+    assert bench.report("runner", 3) == "runner: 1.00 s per run for bare papermill, ours adds 0.75 (0.50 to 1.00) s"
+
+
+def test_the_command_line_knows_every_comparison_and_no_other(measured, capsys):
+    assert main(["bench", "vae", "--repeats", "1"]) == 0
+    assert capsys.readouterr().out.startswith("vae: ours 300 images/s")
+    with pytest.raises(SystemExit):
+        main(["bench", "no_such_task"])
+    assert {"unet", "vae_cifar", "phong", "runner"} <= set(bench.COMPARISONS)
+
+
+@pytest.mark.parametrize("way", ["render", "render_plain"])
+def test_the_speed_of_a_renderer_is_measured(monkeypatch, way):
+    monkeypatch.setattr(bench, "PHONG", (2, 16, 0.01))
+    monkeypatch.setenv("LP_NUM_THREADS", "0")  # set again where it is measured
+    threads = torch.get_num_threads()
+    try:
+        assert bench._measure("phong easy", way) > 0
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("sampler", ["easy", "onscreen"])
+def test_a_rasteriser_draws_the_same_the_finer_its_mesh_the_closer(sampler):
+    if reason := unavailable():
+        pytest.skip(reason)
+    scenes = sample_scenes(sampler, 24, torch.Generator().manual_seed(3))
+    ours = render(scenes.double(), quantise=True).permute(0, 2, 3, 1).numpy() * 255
+    mask = silhouette(scenes.double())[:, 0].numpy()
+    outlines, errors = [], []
+    for mesh in [Rasteriser(len(scenes), segments=segments) for segments in (16, 64, 256)]:  # side by side
+        theirs = mesh.draw(scenes.numpy())
+        drawn = theirs.max(-1) > 0  # the ambient term is 8 of 255
+        outlines.append((drawn != mask).sum() / mask.sum())
+        errors.append(np.abs(theirs - ours)[drawn & mask].mean())
+    assert outlines[0] > 4 * outlines[1] > 8 * outlines[2] and outlines[2] < 2e-3  # polyhedra lie inside the sphere
+    assert errors[0] > 4 * errors[1] > 8 * errors[2] and errors[2] < 0.05
