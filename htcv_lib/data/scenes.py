@@ -38,7 +38,8 @@ def sample_scenes(sampler: str, count: int, generator: torch.Generator, keep: Ke
     - "default": U(-20, 20)^3, the assignment. Nothing is rejected; 77 % of the pictures are black.
     - "easy": x, y U(2, 5), z U(9, 12.5), the report's set of large spheres. Its condition that the camera be
       more than 2 away always holds there (2.5 at least), so nothing is rejected.
-    - "code": U(-4, 4)^3, what the renderer handed out with the assignment draws. Small spheres, all in the picture.
+    - "code": U(-4, 4)^3, what the renderer handed out with the assignment draws. Small spheres, their centres
+      always in the picture; the frame cuts 1 in 200.
     - "onscreen": default, rejected until at least one pixel centre of a 128 px picture lies in the sphere.
     - "centred": default, to be rendered with the camera looking at the sphere; rejected when the centre is
       within 2 of the camera, where the sphere would fill the picture or contain the camera (1 in 2000).

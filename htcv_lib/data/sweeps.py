@@ -11,10 +11,14 @@ BLUE, SHINE, LIGHT = (0.2, 0.5, 0.9), 10.0, (0.0, 12.0, 18.0)
 
 
 def sweep_scenes(sampler: str, field: str = "light_x", steps: int = 8) -> Tensor:
-    """Scenes (steps, 10): a blue sphere where the sampler has its spheres, lit from the front and above, while one of
-    `SCENE_FIELDS` goes through its whole range in equal steps.
+    """Scenes (steps, 10), float32 on the CPU: a blue sphere where the sampler has its spheres, lit from the front and
+    above, while one of `SCENE_FIELDS` goes from the lowest to the highest value the sampler draws, in equal steps.
 
-    Spheres of "default" and "onscreen", which are everywhere, stand where those of "easy" do.
+    Spheres of "default" and "onscreen", which are everywhere, stand where those of "easy" do and move as far as they.
+    Some scenes may lie in the corners that training leaves out. To be rendered as the sampler's other scenes are, see
+    `looks_at_object`.
+
+    Errors: ValueError for an unknown field.
     """
     if field not in SCENE_FIELDS:
         raise ValueError(f"field must be one of {', '.join(SCENE_FIELDS)}, got {field!r}")

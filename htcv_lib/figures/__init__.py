@@ -13,5 +13,6 @@ MODULES = {
     "effects": ("effect_table", "main_effects"),
     "latents": ("latent_map",),
     "trade": ("sweep", "trade_off"),
+    "balance": ("balance_curves",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -16,7 +16,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 def vgg_loss(pred: Tensor, target: Tensor, network: nn.Sequential | None = None) -> Tensor:
     """Sum over three layers of VGG16 (relu1_2, relu2_2, relu3_3) of the mean absolute difference.
 
-    The report names the layers; that the difference is absolute is ours.
+    Layers and difference are those of the report's code. That first enlarges pictures to 224 pixels, and it normalises
+    values in [-1, 1] as if they were in [0, 1]; this does neither.
 
     Args:
         pred, target: (B, 3, H, W) in [-1, 1].

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from htcv_lib.runs.plan import REFERENCE_PROFILES, Book, split_name
 from htcv_lib.runs.project import Project
 
 SCHEMA = 1
+INNERMOST = re.compile(r'(?:\{|\[)(?:[^{}\[\]"]|"(?:[^"\\]|\\.)*")*(?:\}|\])')  # strings may hold brackets
 MAX_BYTES = {"record.json": 8_000, "history.csv": 50_000, "samples.png": 150_000}
 
 
@@ -209,9 +211,10 @@ def records_below(folder: Path) -> list[Record]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: a reader sees the old file or the new one."""
+    """Write JSON atomically: a reader sees the old file or the new one. What holds no other list or mapping is a line."""
     partial = path.with_suffix(path.suffix + ".part")
-    partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = INNERMOST.sub(lambda found: re.sub(r"\n *", " ", found.group()), json.dumps(value, indent=1, ensure_ascii=False))
+    partial.write_text(text + "\n", encoding="utf-8")
     os.replace(partial, path)
 
 

@@ -108,11 +108,13 @@ class Run:
         show_frames(images, positions, self.folder, name, caption, alt, label, rows, data)
 
     def metric_table(self, metrics: Mapping[str, float]) -> pd.DataFrame:
-        """Metric, value as the book prints it, and what it means."""
+        """Metric, value as the book prints it, and what it means; one that says in runs.yml why it can be `absent`
+        has a row in any case."""
         table = self._metric_table()
-        rows = [(entry.get("title", name), format(metrics[name], entry.get("format", ".4g")),
-                 entry.get("definition", ""))
-                for name, entry in table.items() if name in metrics and not isnan(metrics[name])]
+        known = {name: value for name, value in metrics.items() if not isnan(value)}
+        rows = [(entry.get("title", name), format(known[name], entry.get("format", ".4g")) if name in known else "n/a",
+                 entry.get("definition", "") + ("" if name in known else f". {entry['absent']}"))
+                for name, entry in table.items() if name in known or "absent" in entry]
         return pd.DataFrame(rows or [("no metric", "n/a", "")], columns=["Metric", "Value", "Definition"])
 
     def save_samples(self, tiles: np.ndarray, columns: Sequence[str], rows: Sequence[Mapping]) -> None:

@@ -58,7 +58,8 @@ def generator_objective(generator: nn.Module, discriminator: nn.Module, batch: B
         batch: input (B, 10), image (B, 3, H, W) in [0, 1].
         l1_weight: The report's lambda: 20 for its models 2 and 3, 30 for model 1.
         object_weight, vgg_weight: As in `regression_objective`.
-        noise: Standard deviation of the noise on the discriminator's input, in [-1, 1]; 0 for none.
+        noise: Standard deviation of the noise on the generated pictures as the discriminator gets them, in [-1, 1]; 0
+            for none. The real pictures of `watch` have none.
         watch: Also measure what the discriminator says of the real pictures, which `Balance` needs.
 
     Returns the weighted terms adversarial, masked_l1 and vgg, and beside the loss `l1`, `fake_accuracy` (share of the
@@ -80,13 +81,13 @@ def generator_objective(generator: nn.Module, discriminator: nn.Module, batch: B
 def discriminator_objective(generator: nn.Module, discriminator: nn.Module, batch: Batch, *,
                             real_weight: float = 1.5, fake_weight: float = 0.5, real_label: float = REAL_LABEL,
                             noise: float = NOISE) -> dict[str, Tensor]:
-    """Half the weighted sum of the cross-entropies of real and generated pictures, both with the same little noise.
+    """Half the weighted sum of the cross-entropies of real and generated pictures, both under the same draw of noise.
 
     Args:
         batch: input (B, 10), image (B, 3, H, W) in [0, 1].
         real_weight, fake_weight: 1.5 and 0.5 in the report's models 2 and 3, 1 and 1 in model 1.
         real_label: Of real pictures, below 1 against overconfidence.
-        noise: Standard deviation of the noise on its input, in [-1, 1]; 0 for none.
+        noise: Standard deviation of the noise on its pictures, in [-1, 1]; 0 for none.
 
     Returns the weighted terms real and fake, and beside the loss `real_accuracy` and `fake_accuracy`.
     """
@@ -128,6 +129,8 @@ def discriminator_accuracy(generator: nn.Module, discriminator: nn.Module,
     discriminator_loss, its mean cross-entropy on both (ln 2 is a coin).
 
     A real accuracy that is high on training pictures and lower on fresh ones means that it knows them by heart.
+
+    Errors: ValueError when there are no batches.
     """
     sums, images = torch.zeros(3, dtype=torch.float64), 0
     with in_mode(False, generator, discriminator):

@@ -20,7 +20,7 @@ WELL_LIT = 0.4  # share of the sphere
 class Sheet(NamedTuple):
     """Pictures for a page."""
     rows: list[str]  # R names
-    tiles: Tensor    # (R, 3, 3, H, W)  reference, output, FLIP error as grey; in [0, 1], on the CPU
+    tiles: Tensor    # (R, 3, 3, H, W)  reference, output, FLIP error as grey; RGB in [0, 1], on the CPU
 
 
 @torch.no_grad()
@@ -30,9 +30,11 @@ def contact_sheet(model: nn.Module, batches: Sequence[Batch], error: Tensor | No
 
     Args:
         model: Anything with `pictures(batch) -> (B, 3, H, W) in [0, 1]`.
-        error, coverage: (N,) of all pictures of the batches. Then rows are four well-lit scenes, from small to
-            large, the same for every model; then the pictures with the median and the two largest errors.
-        largest: Sides of the tiles in pixels at most; larger pictures are halved until they fit.
+        batches: As `SceneBatches` yields them, in the order of error and coverage; on the model's device.
+        error, coverage: (N,) of all pictures of the batches, on the CPU; both or neither. Then rows are four well-lit
+            scenes, from small to large, the same for every model; then the pictures with the median and the two
+            largest errors. Fewer rows where the set has no such pictures, see `chosen_rows`.
+        largest: Width of the tiles in pixels at most; wider pictures are halved, after their FLIP is taken.
     """
     batch = {name: torch.cat([part[name] for part in batches]) for name in batches[0]}
     rows = [f"scene {number}" for number in range(1, len(batch["scene"]) + 1)]
@@ -49,7 +51,15 @@ def contact_sheet(model: nn.Module, batches: Sequence[Batch], error: Tensor | No
 
 
 def chosen_rows(image: Tensor, mask: Tensor, error: Tensor, coverage: Tensor) -> tuple[list[str], list[int]]:
-    """Names and indices: of scenes at fixed ranks of coverage, then of the median and the largest errors."""
+    """Names and indices: of scenes at fixed ranks of coverage, then of the median and the largest errors.
+
+    Args:
+        image, mask: (N, 3, H, W) in [0, 1] and (N, 1, H, W), 1 on the sphere.
+        error, coverage: (N,) on the CPU; a picture whose error is NaN has no rank among the errors.
+
+    No ranks of coverage if no sphere is well lit, and the same scene more than once if few are; no errors if fewer
+    than three are known. Of an even number the median is the upper one.
+    """
     lit = ((image.amax(1, keepdim=True) > LIT) & (mask > 0)).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)
     good = torch.nonzero(lit.cpu() > WELL_LIT)[:, 0]
     good = good[coverage[good].argsort(stable=True)]
@@ -62,7 +72,11 @@ def chosen_rows(image: Tensor, mask: Tensor, error: Tensor, coverage: Tensor) ->
 
 
 def coverage_frame(scores: Mapping[str, Tensor]) -> pd.DataFrame:
-    """A table of what `score_rendering` returned, by share of the frame the sphere covers; values as text."""
+    """A table of what `score_rendering` returned, by share of the frame the sphere covers; values as text.
+
+    Needed: coverage, box_mse, silhouette_iou, highlight_error, flip and ssim, (N,) each. A value is the mean of the
+    row's pictures to which the score applies, n/a if there is none; the decibels are those of the mean squared error.
+    """
     rows = by_coverage({name: values for name, values in scores.items() if name != "coverage"}, scores["coverage"])
     return pd.DataFrame([{
         "Coverage": row["coverage"], "Pictures": row["pictures"],
@@ -75,4 +89,5 @@ def coverage_frame(scores: Mapping[str, Tensor]) -> pd.DataFrame:
 
 
 def text(value: float, form: str) -> str:
+    """A number as a table shows it; n/a for NaN."""
     return "n/a" if value != value else format(value, form)

@@ -4,7 +4,7 @@ import torch
 from htcv_lib.data.batches import Batches
 from htcv_lib.data.phong import counts, coverage, render, silhouette
 from htcv_lib.data.scene_batches import SceneBatches
-from htcv_lib.data.scene_view import EYE, SCENE_FIELDS, split_scene
+from htcv_lib.data.scene_view import EYE, SCENE_FIELDS, projected, split_scene
 from htcv_lib.data.scenes import (
     CORNERS,
     SAMPLERS,
@@ -64,6 +64,17 @@ def test_onscreen_scenes_have_a_pixel_and_centred_ones_keep_away_from_the_camera
     centred = draw("centred", 3000)
     assert from_eye(centred).min() > 2
     assert coverage(centred[:60], 128, camera_at_object=True).min() > 0
+
+
+def test_scenes_of_the_code_stay_in_its_box_and_are_hardly_ever_cut_by_the_frame():
+    scene = draw("code", 5000)
+    assert 3.99 < scene[:, :3].abs().amax(0).min() and scene[:, :3].abs().max() <= 4
+    seen = projected(scene, 128)
+    assert (seen.centre > 0).all() and (seen.centre < 128).all()
+    cut = ((seen.box[:, :2] < 0) | (seen.box[:, 2:] > 128)).any(1)
+    assert cut.float().mean().item() == pytest.approx(0.005, abs=0.003)
+    covered = coverage(scene[:300], 128)
+    assert 0.005 < covered.min() and covered.max() < 0.05
 
 
 def test_the_generator_alone_decides_what_is_drawn():

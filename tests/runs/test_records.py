@@ -68,6 +68,14 @@ def test_a_run_by_hand_writes_a_scratch_record(toy, monkeypatch, capsys):
     assert "Scratch record" in capsys.readouterr().out
 
 
+def test_a_metric_that_does_not_apply_is_left_out_of_the_record(toy, monkeypatch):
+    monkeypatch.chdir(toy.root)
+    record = Run.start("toy/one/s0", {}).finish({"value": 4.0, "box_psnr": float("nan"), "flip": float("inf")})
+    assert set(record.metrics) == {"value", "flip"}  # an infinite one is a result
+    written = json.loads((record.folder / "record.json").read_text())["metrics"]
+    assert set(written) == {"value", "flip"} and written["value"]["value"] == 4
+
+
 def test_missing_upstream_weights_are_one_line_with_the_command(toy, monkeypatch, edit_runs):
     edit_runs(toy, lambda family: family["runs"]["two"].update(needs={"teacher": "toy/one"}))
     monkeypatch.chdir(toy.root)
@@ -96,3 +104,11 @@ def test_a_figure_needs_an_alt_text(tmp_path):
 def test_a_table_keeps_its_numbers_beside_the_record(tmp_path, capsys):
     show(pd.DataFrame({"a": [1, 2]}), tmp_path, "numbers", "A caption.")
     assert (tmp_path / "numbers.csv").read_text() == "a\n1\n2\n"
+
+
+def test_json_is_written_with_innermost_values_on_a_line_and_reads_back_the_same(tmp_path):
+    value = {"text": "two  spaces [in] {brackets} \"quoted\"\n", "curve": [1, 2.5], "metrics": {"a": {"value": 1, "unit": ""}}}
+    write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text) == value
+    assert '"curve": [ 1, 2.5 ]' in text and '"a": { "value": 1, "unit": "" }' in text and text.count("\n") == 7

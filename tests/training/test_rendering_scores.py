@@ -37,7 +37,7 @@ def test_a_perfect_picture_has_perfect_scores():
     scores = evaluate_rendering(Perfect(), batches(), OURS)
     for name in ("flip", "hausdorff", "l1", "highlight_error", "l1_reported", "hausdorff_counted"):
         assert scores[name] == pytest.approx(0, abs=1e-6), name
-    for name in ("ssim", "box_ssim", "silhouette_iou", "ssim_stretched"):
+    for name in ("ssim", "box_ssim", "silhouette_iou", "ssim_stretched", "checkerboard"):
         assert scores[name] == pytest.approx(1), name
     assert scores["psnr"] == scores["box_psnr"] == scores["box_psnr_median"] == math.inf
     assert math.isnan(scores["hausdorff_reported"])  # the report would have excluded every picture
@@ -52,6 +52,17 @@ def test_black_pictures_are_wrong_where_the_sphere_is():
     assert table["box_mse"].isnan().tolist() == [False, False, False, True]
     torch.testing.assert_close(table["l1_reported"], 2 * table["l1"])
     assert (table["hausdorff"][seen] == pytest.approx(math.hypot(32, 32))) and table["hausdorff"][3] == 0
+
+
+def test_the_checkerboard_is_relative_to_what_the_true_picture_has_of_it():
+    x = torch.arange(8, dtype=torch.float64)
+    wave, fast = (2 * torch.pi * x / 8).sin().expand(3, 8, 8), (torch.pi * x).cos().expand(3, 8, 8)
+    truth = 0.5 + 0.2 * wave + 0.1 * fast  # variances 0.02 and 0.01: a third alternates
+    target = torch.stack((truth, truth, truth, torch.zeros(3, 8, 8)))
+    pred = torch.stack((0.5 + 0.4 * fast, 0.5 + 0.2 * wave, torch.full((3, 8, 8), 0.5, dtype=torch.float64), truth))
+    scores = score_pictures(pred, {"image": target, "mask": torch.ones(4, 1, 8, 8)}, ["checkerboard"])["checkerboard"]
+    assert scores[:3].tolist() == pytest.approx([3, 0, 0], abs=1e-9)  # all, nothing, one colour
+    assert scores[3].isnan()  # black is the truth: nothing to set it against
 
 
 def test_decibels_are_those_of_the_mean_error_over_pictures():
