@@ -37,7 +37,7 @@ LOG_TICKS = ((0.8, (1, 2, 3, 5)), (1.3, (1, 2, 5)), (2, (1, 3)), (np.inf, (1,)))
 LINE = 1.35 * SMALL / 72  # inches from one name to the next
 NAMES = {"generator": BLUE, "discriminator": ORANGE, "real pictures": GREEN, "generated pictures": PLUM,
          "mean of both": INK, "discriminator paused": ORANGE, "generator, extra": BLUE, "discriminator, extra": ORANGE,
-         "generator, log scale": BLUE, "warm-up": MUTED}
+         "generator, log scale": BLUE}
 INTERVENTIONS = ("balance/paused", "balance/extra_generator", "balance/extra_discriminator")
 
 

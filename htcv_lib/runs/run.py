@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from math import isnan
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ class Run:
         """Metric, value as the book prints it, and what it means; one that says in runs.yml why it can be `absent`
         has a row in any case."""
         table = self._metric_table()
-        known = {name: value for name, value in metrics.items() if not isnan(value)}
+        known = {name: value for name, value in metrics.items() if isfinite(value)}
         rows = [(entry.get("title", name), format(known[name], entry.get("format", ".4g")) if name in known else "n/a",
                  entry.get("definition", "") + ("" if name in known else f". {entry['absent']}"))
                 for name, entry in table.items() if name in known or "absent" in entry]
@@ -126,8 +126,8 @@ class Run:
         """Write the record, last and atomically.
 
         Args:
-            metrics: Name -> value; unit and direction come from the family's `metrics` in runs.yml. One that does
-                not apply, NaN, is left out.
+            metrics: Name -> value; unit and direction come from the family's `metrics` in runs.yml. One that is
+                not finite, because it does not apply, is left out.
             history: What `fit` returned.
             split: Which split the metrics were measured on, and `n` on how many images.
             model: If given, its weights are kept under the run's key and their digest is recorded.
@@ -154,7 +154,7 @@ class Run:
             "metrics": {
                 name: asdict(Metric(float(f"{value:.6g}"), meanings.get(name, {}).get("unit", ""),
                                     meanings.get(name, {}).get("better", "higher"), split, n))
-                for name, value in metrics.items() if not isnan(value)
+                for name, value in metrics.items() if isfinite(value)
             },
             "first_losses": [float(f"{loss:.9g}") for loss in getattr(history, "first_losses", [])],
             "notes": dict(notes or {}),

@@ -107,7 +107,8 @@ def test_a_table_keeps_its_numbers_beside_the_record(tmp_path, capsys):
 
 
 def test_json_is_written_with_innermost_values_on_a_line_and_reads_back_the_same(tmp_path):
-    value = {"text": "two  spaces [in] {brackets} \"quoted\"\n", "curve": [1, 2.5], "metrics": {"a": {"value": 1, "unit": ""}}}
+    value = {"text": "two  spaces [in] {brackets} \"quoted\"\n", "curve": [1, 2.5],
+             "metrics": {"a": {"value": 1, "unit": ""}}}
     write_json(tmp_path / "x.json", value)
     text = (tmp_path / "x.json").read_text()
     assert json.loads(text) == value
