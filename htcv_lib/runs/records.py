@@ -211,7 +211,7 @@ def records_below(folder: Path) -> list[Record]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: a reader sees the old file or the new one. What holds no list or mapping takes one line."""
+    """Write JSON atomically: a reader sees the old file or the new one. What holds no list or mapping is one line."""
     partial = path.with_suffix(path.suffix + ".part")
     text = json.dumps(value, indent=1, ensure_ascii=False)
     text = INNERMOST.sub(lambda found: re.sub(r"\n *", " ", found.group()), text)

@@ -68,7 +68,8 @@ def test_onscreen_scenes_have_a_pixel_and_centred_ones_keep_away_from_the_camera
 
 def test_scenes_of_the_code_stay_in_its_box_and_are_hardly_ever_cut_by_the_frame():
     scene = draw("code", 5000)
-    assert 3.99 < scene[:, :3].abs().amax(0).min() and scene[:, :3].abs().max() <= 4
+    lowest, highest = scene[:, :3].amin(0), scene[:, :3].amax(0)
+    assert (-4 <= lowest).all() and (lowest < -3.98).all() and (3.98 < highest).all() and (highest <= 4).all()
     seen = projected(scene, 128)
     assert (seen.centre > 0).all() and (seen.centre < 128).all()
     cut = ((seen.box[:, :2] < 0) | (seen.box[:, 2:] > 128)).any(1)
