@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -216,7 +217,7 @@ def _name_points(axes: Axes, points: np.ndarray, joined: int, names: Sequence[st
     size = axes.get_position().size * axes.figure.get_size_inches()
     transform = axes.transScale + axes.transLimits
     anchors = transform.transform(points) * size  # inches
-    between = [np.linspace(one, other, 24) for one, other in zip(anchors[: joined - 1], anchors[1:joined], strict=True)]
+    between = [np.linspace(one, other, 24) for one, other in pairwise(anchors[:joined])]
     ring = np.array([(0, 0), (0.05, 0), (-0.05, 0), (0, 0.05), (0, -0.05)])
     avoid = np.concatenate([*between, (anchors[:, None] + ring).reshape(-1, 2)])
     sizes = np.array([[text_width(name, BODY) + 0.06, 0.17] for name in names])

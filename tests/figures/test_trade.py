@@ -28,6 +28,13 @@ def test_every_weight_and_every_baseline_is_named_but_baselines_are_not_joined()
     assert 100 not in joined(axes).get_xdata()
 
 
+def test_a_scatter_without_any_weight_names_every_point_and_joins_none():
+    named = MIXED.assign(weight=["a", "b", "c", "b", "d"])
+    axes = trade_off(named, "swap_success", "psnr", "weight").axes[0]
+    assert sorted(text.get_text() for text in axes.texts) == ["a", "b", "c", "d"]
+    assert all(len(line.get_xdata()) <= 1 for line in axes.lines if line.get_linestyle() == "-")
+
+
 def test_seeds_are_small_dots_around_their_mean():
     axes = trade_off(FRAME, "swap_success", "psnr", "weight").axes[0]
     small = [line for line in axes.lines if line.get_markersize() == 3.4]
