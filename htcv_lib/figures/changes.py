@@ -32,15 +32,16 @@ TIE = "#aab4bf"
 
 @styled
 def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True, title: str | None = None,
-              narrow: bool = False) -> Figure:
+              narrow: bool = False, digits: int = 3) -> Figure:
     """Each row keeps the changes above it and adds one; the bar is what that change gave or cost.
 
     Args:
         steps: Columns label, value (level reached with this change), and optionally lo, hi (its interval).
             The first row is the start, the last the end; a missing value leaves its row empty.
         percent: Values are fractions, shown as percent and changes as points.
+        digits: Decimals of values that are not percent.
     """
-    scale, digits = (100, 1) if percent else (1, 3)
+    scale, digits = (100, 1) if percent else (1, digits)
     width = NARROW if narrow else WIDTH
     values = steps["value"].to_numpy(float) * scale
     weights = ["bold" if row in (0, len(values) - 1) else "normal" for row in range(len(values))]

@@ -35,7 +35,7 @@ from htcv_lib.figures.style import (
 @styled
 def seed_dots(frame: pd.DataFrame, margin: float | None = None, label: str = "accuracy", percent: bool = True,
               reference: str | None = None, intervals: pd.DataFrame | None = None, title: str | None = None,
-              narrow: bool = False) -> Figure:
+              narrow: bool = False, digits: int = 3) -> Figure:
     """One row a variant, one dot a seed.
 
     Args:
@@ -43,12 +43,14 @@ def seed_dots(frame: pd.DataFrame, margin: float | None = None, label: str = "ac
         margin: Shaded around the mean of `reference` (default: the first variant), in units of value.
         percent: Values are fractions, shown as percent.
         intervals: Optional columns variant, low, high: intervals of the means, drawn as bars.
+        digits: Decimals of means that are not percent.
     """
     scale = 100 if percent else 1
     variants = list(dict.fromkeys(frame["variant"]))
     dots = [frame.loc[frame["variant"] == name, "value"].dropna().to_numpy() * scale for name in variants]
     means = [values.mean() if len(values) else np.nan for values in dots]
-    texts = [f"{mean:.{1 if percent else 3}f}   n = {len(values)}" for mean, values in zip(means, dots, strict=True)]
+    digits = 1 if percent else digits
+    texts = [f"{mean:.{digits}f}   n = {len(values)}" for mean, values in zip(means, dots, strict=True)]
     band = None
     if margin is not None:
         middle = means[variants.index(reference) if reference is not None else 0]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,12 +69,17 @@ class Chapter:
         """A value of this metric as the book prints it."""
         return format(value, self.results.family.metrics.get(metric, {}).get("format", ".3g"))
 
-    def summary(self, variants: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
-        """One row a variant: title, seeds, and each metric as mean with its 95 % interval half-width."""
+    def summary(self, variants: Sequence[str], metrics: Sequence[str],
+                names: Mapping[str, str] | None = None) -> pd.DataFrame:
+        """One row a variant: name, seeds, and each metric as mean with its 95 % interval half-width.
+
+        Args:
+            names: Variant -> what to call it here; others go by the titles of runs.yml.
+        """
         rows = []
         for variant in variants:
             entry = self.results.family.variants[variant]
-            row = {"Variant": entry.get("title", variant)}
+            row = {"Variant": (names or {}).get(variant) or entry.get("title", variant)}
             for metric in metrics:
                 values = list(self.results.values(variant, metric).values())
                 title = self.results.family.metrics[metric]["title"]

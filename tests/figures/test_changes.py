@@ -29,3 +29,9 @@ def test_intervals_are_drawn_where_they_are_given():
 def test_metrics_that_are_no_shares_keep_their_unit():
     texts = [text.get_text() for text in waterfall(STEPS, percent=False).texts]
     assert {"0.700", "0.750"} <= set(texts)
+
+
+def test_a_level_has_the_digits_asked_for():
+    figure = waterfall(STEPS.assign(value=STEPS["value"] * 20), percent=False, digits=1)
+    assert {"14.0", "15.0"} <= {text.get_text() for text in figure.texts}
+    assert [text.get_text() for text in figure.axes[0].texts] == ["+1.0", "\u22120.2"]

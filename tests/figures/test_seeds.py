@@ -24,6 +24,11 @@ def test_every_seed_is_a_dot_and_the_mean_is_written_with_n():
     assert {"71.0   n = 2", "60.0   n = 1"} <= set(texts(figure))
 
 
+def test_values_that_are_no_shares_are_written_with_the_digits_asked_for():
+    figure = seed_dots(FRAME.assign(value=FRAME["value"] * 20), percent=False, digits=1)
+    assert {"14.2   n = 2", "12.0   n = 1"} <= set(texts(figure))
+
+
 def test_the_margin_is_shaded_around_the_reference():
     shade = band(seed_dots(FRAME, margin=0.005, reference="b").axes[0])
     assert (shade.get_x(), shade.get_width()) == pytest.approx((59.5, 1.0))

@@ -29,6 +29,11 @@ def test_a_summary_gives_mean_half_interval_and_n(with_references):
     assert list(table["Value"]) == ["2.00 ± 2.48", "5.00", "n/a"]
 
 
+def test_a_summary_calls_variants_by_the_names_it_is_given(with_references):
+    table = Chapter.start("toy").summary(["one", "two"], ["value"], {"two": "the second"})
+    assert list(table["Variant"])[1] == "the second" != list(table["Variant"])[0]
+
+
 def test_a_scratch_run_says_what_it_changed(with_references):
     run = Run.start("toy/one/s0", {"slope": 1.5, "steps": 10, "seed": 0, "fail": False})
     record = run.finish({"value": 15.0})
