@@ -10,31 +10,41 @@ import hashlib
 import io
 import tarfile
 from collections import defaultdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
 from htcv_lib.data.archive import read_members
 from htcv_lib.data.cifar import TILE, decode_mosaics
+from htcv_lib.data.depthmask import PARTS, number
 from htcv_lib.data.digits import read_idx
 from htcv_lib.data.fetch import locate
+from htcv_lib.data.identity_splits import of_split
 from htcv_lib.data.manifest import load_manifest
+from htcv_lib.data.room_textures import NEVER
+from htcv_lib.data.triplets import OBJECT
 
+BILINEAR = Image.Resampling.BILINEAR
 SHORT_SIDE = 96  # pixels of a sample's pet photograph
 COUNTS = {"trainval": 220, "test": 100}  # pets
 MNIST_COUNTS = {"train": 2000, "t10k": 1000}
+TRIPLET_SIDE = 96  # pixels of a sample's composite and depth
 CIFAR_SHAPES = {"train": (25, 40), "test": (25, 20)}  # rows, columns of a mosaic
+TEXTURES = {"monet": {"train": 15, "val": 4, "test": 5}, "kodak": {"train": 4, "val": 1, "test": 1}}  # by identity
 BIG_BREEDS = 100  # pairs of one breed in a list, from which the rest is filled up
 
 
 def write_tar(path: Path, members: dict[str, bytes]) -> None:
-    """Write files sorted by name, without times and owners."""
-    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+    """Write files sorted by name, without times and owners; `.tar.gz` is compressed, which saves the many headers."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(members):
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(members[name]), 0o644
             tar.addfile(entry, io.BytesIO(members[name]))
+    content = stream.getvalue()
+    path.write_bytes(gzip.compress(content, 9, mtime=0) if path.suffix == ".gz" else content)
 
 
 def spread(lines: list[str], count: int) -> list[str]:
@@ -77,6 +87,27 @@ def pets_sample(folder: Path) -> list[Path]:
     return [folder / "oxford_pets.tar"]
 
 
+def depthmask_sample(folder: Path) -> list[Path]:
+    """The 31 triplets at 96 px in the folders of the pack, a file named by its number alone; masks keep their size."""
+    [archive] = locate(load_manifest("depthmask_sample")).values()
+    pack = read_members(archive, lambda name: PurePosixPath(name).parent.name in PARTS)
+    members = {}
+    for name, content in pack:
+        place, size = PurePosixPath(name), (TRIPLET_SIDE, TRIPLET_SIDE)
+        picture = Image.open(io.BytesIO(content))
+        if place.parent.name == "fg_bg_mask":
+            binary = picture.convert("L").point(lambda level: 255 * (level >= OBJECT)).convert("1")
+            made = encoded(binary, format="PNG", optimize=True)
+        elif place.parent.name == "depthmap":
+            made = encoded(picture.convert("L").resize(size, BILINEAR), format="JPEG", quality=95, optimize=True)
+        else:
+            photo = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+            made = encoded(photo, format="JPEG", quality=88, optimize=True)
+        members[f"{place.parent}/{number(name)}.{'png' if place.parent.name == 'fg_bg_mask' else 'jpg'}"] = made
+    write_tar(folder / "depthmask.tar.gz", members)
+    return [folder / "depthmask.tar.gz"]
+
+
 def idx_bytes(array: np.ndarray) -> bytes:
     header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
     return gzip.compress(header + array.tobytes(), 9, mtime=0)
@@ -111,12 +142,31 @@ def cifar_sample(folder: Path) -> list[Path]:
     return [folder / "cifar10.tar", folder / "cifar10_labels.npz"]
 
 
+def textures_sample(folder: Path) -> list[Path]:
+    """Paintings and photographs squashed to 96 x 96, evenly spaced in each split by identity."""
+    archives = locate(load_manifest("base_images")).values()
+    pack = dict(pair for archive in archives for pair in read_members(archive, lambda name: True))
+    never = {f"monet/{name}" for name in pack[NEVER].decode().split()}
+    members = {}
+    for kind, counts in TEXTURES.items():
+        names = sorted(name for name in pack if name.startswith(f"{kind}/") and name.endswith(".jpg"))
+        for split, count in counts.items():
+            allowed = of_split([name for name in names if name not in never], split)
+            for i in np.linspace(0, len(allowed) - 1, count):
+                picture = Image.open(io.BytesIO(pack[allowed[int(i)]])).convert("RGB")
+                picture = picture.resize((SHORT_SIDE, SHORT_SIDE), Image.Resampling.LANCZOS)
+                members[allowed[int(i)]] = encoded(picture, format="JPEG", quality=88, optimize=True)
+    write_tar(folder / "base_images.tar", members)
+    return [folder / "base_images.tar"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "samples")
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
-    for path in [*pets_sample(folder), *mnist_sample(folder), *cifar_sample(folder)]:
+    for path in [*pets_sample(folder), *mnist_sample(folder), *cifar_sample(folder), *depthmask_sample(folder),
+                 *textures_sample(folder)]:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         print(f"- path: samples/{path.relative_to(folder)}\n  size: {path.stat().st_size}\n"
               f"  checksum: sha256:{digest}")

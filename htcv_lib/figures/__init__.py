@@ -10,9 +10,11 @@ MODULES = {
     "seeds": ("paired_dots", "seed_dots"),
     "changes": ("waterfall",),
     "grids": ("picture_grid", "pictures"),
+    "mask_depth_grids": ("MASK_DEPTH_COLUMNS", "depth_colours", "mask_depth_grid", "mask_depth_tiles"),
     "effects": ("effect_table", "main_effects"),
     "latents": ("latent_map",),
     "trade": ("sweep", "trade_off"),
     "balance": ("balance_curves",),
+    "lr_range": ("lr_range_figure",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

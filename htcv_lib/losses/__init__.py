@@ -8,5 +8,12 @@ MODULES = {
     "gaussian": ("gaussian_log_likelihood", "kl_divergence", "kl_sample"),
     "masked_l1": ("masked_l1_loss",),
     "vgg": ("require_vgg", "vgg_loss"),
+    "pixelwise": ("l1_loss", "mse_loss"),
+    "structural": ("ms_ssim_loss", "ssim_loss"),
+    "soft_mask": ("mask_bce_dice_loss", "mask_bce_loss", "mask_dice_loss"),
+    "depth_bins": ("depth_bin_loss", "quantise_depth"),
+    "focal": ("focal_bin_loss", "focal_depth_loss"),
+    "log_depth": ("gradient_matching_loss", "silog_gradient_loss", "silog_loss"),
+    "mask_depth": ("LOSSES", "mask_depth_loss"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -2,6 +2,7 @@
 from htcv_lib._lazy import attach
 
 MODULES = {
+    "alignment": ("aligned", "scale_and_shift"),
     "as_reported": ("flat_ssim", "mean_l1_reported", "ssim_reported", "stretched"),
     "confusion": (
         "confusion_matrix", "dice_per_class", "dice_score", "iou_per_class", "mean_iou", "per_image_iou",
@@ -20,5 +21,9 @@ MODULES = {
     "relabelling": ("other_labels", "style_correlation", "style_descriptors", "style_kept", "swap_success"),
     "mask_box": ("visible_box",),
     "spectrum": ("checkerboard_energy",),
+    "binary_mask": ("mask_dice", "mask_iou", "mask_rmse"),
+    "boundary_f": ("boundary_f_score",),
+    "depth_error": ("abs_rel", "delta_accuracy", "depth_rmse"),
+    "mask_depth_scores": ("score_mask_depth",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -20,6 +20,16 @@ MODULES = {
     "render_baselines": ("AllBlack", "MeanImage", "NearestScene"),
     "sphere_discriminators": ("SphereDiscriminator", "make_discriminator"),
     "sphere_generators": ("SphereGenerator", "init_dcgan", "make_generator"),
+    "mask_depth_baselines": ("EmptyMask", "MeanMaskDepth", "RowDepth"),
+    "paste_detector": ("PasteDetector", "PasteMask"),
     "prototype": ("ClassPrototypes",),
+    "mask_depth_output": ("MaskDepth", "MaskDepthNet", "scale_outputs"),
+    "atrous_net": ("AtrousNet",),
+    "resnet_mask_depth": ("ResNetMaskDepth",),
+    "separable_net": ("SeparableNet",),
+    "mask_depth_unet": ("MaskDepthUNet",),
+    "mask_depth_nets": ("mask_depth_network", "network_input"),
+    "icnr": ("icnr_",),
+    "receptive_fields": ("chain_receptive_field", "receptive_field"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -8,6 +8,10 @@ MODULES = {
     "environment": ("place", "prepare", "seed_everything"),
     "history": ("History", "NonFiniteLoss"),
     "loop": ("fit",),
+    "mask_depth": (
+        "Predicted", "evaluate_mask_depth", "mask_depth_objective", "predict_mask_depth", "score_pictures_of",
+        "score_pseudo_truth", "summarize_mask_depth",
+    ),
     "phase": ("Phase", "gradient_step"),
     "recipes": ("make_optimizer", "make_schedule"),
     "rendering": (
@@ -20,8 +24,12 @@ MODULES = {
     "steadiness": ("change", "drift", "swing"),
     "segmentation": ("evaluate_segmentation", "predict_segmentation", "score_maps", "segmentation_objective"),
     "cycles": ("linear_cycle",),
+    "two_rates": ("then_tenth",),
+    "waiting": ("TimedBatches",),
     "vae_walks": ("interpolation", "relabel_grid", "traversal"),
     "vae": ("evaluate_pictures", "evaluate_vae", "perturb_labels", "vae_objective"),
     "weights": ("load_weights",),
+    "lr_range": ("SuggestedLR", "lr_range_test", "suggested_lr"),
+    "tensorboard": ("log_to_tensorboard",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -1,0 +1,187 @@
+"""Pets that stand in rooms and on open grounds: pictures with and without them, exact mask and exact depth.
+
+What picture number i of a seed looks like depends on nothing else: not on how many are made at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from htcv_lib.data.billboards import place, sample_billboards
+from htcv_lib.data.compositing import contact_shadow, decoy, draw_decoy_look, draw_look, harmonised, in_front, over
+from htcv_lib.data.cutouts import Cutouts, load_cutouts
+from htcv_lib.data.decoded import cached_arrays
+from htcv_lib.data.draws import Draws, picture_draws, picture_generator
+from htcv_lib.data.manifest import Manifest, load_manifest
+from htcv_lib.data.mipmaps import mip_chain
+from htcv_lib.data.room_colours import in_fog, lit, surface_atlas, texture_colours
+from htcv_lib.data.room_textures import Textures, load_textures
+from htcv_lib.data.rooms import DEPTH_RANGE, FAR, SURFACES, Hits, Rooms, cast, draw_rooms, scene_depth
+from htcv_lib.data.shared_camera import developed, draw_cameras, photographed, to_bytes
+
+VERSION = 1  # raise it when the same seed gives other pictures
+NUMBERS = 96  # uniform numbers per picture
+FINE = 2  # samples per pixel and side
+CHUNK = 16  # pictures made at once
+
+
+class PetPictures(NamedTuple):
+    """Pictures and their truth."""
+
+    image: Tensor  # (B, 3, H, W) uint8
+    background: Tensor  # (B, 3, H, W) uint8, the same scene without the pet; own noise, same camera
+    mask: Tensor  # (B, 1, H, W) uint8, alpha of the pet; above 127 is pet
+    depth: Tensor  # (B, 1, H, W) float32 in (0, 1], along the optical axis over 10 m, with the pet
+
+
+@dataclass(frozen=True)
+class PetScenes:
+    """The generator: banks of real pictures on a device, and how often what happens.
+
+    Args:
+        textures, cutouts: Of one split.
+        size: Side of the pictures in pixels, at least 32.
+        empty: Share of pictures without a pet.
+        decoys: Share with a paste that left nothing behind: background over itself, which the mask ignores.
+        camera: False leaves out blur, noise and JPEG, not the tone curve.
+    """
+
+    textures: Textures
+    cutouts: Cutouts
+    size: int = 64
+    seed: int = 0
+    empty: float = 0.2
+    decoys: float = 0.3
+    camera: bool = True
+    device: str | torch.device = "cpu"
+
+    def __post_init__(self):
+        chains = {"walls": mip_chain(self.textures.pictures).to(self.device),
+                  "pets": mip_chain(self.cutouts.pictures).to(self.device),
+                  "aspects": self.cutouts.aspects.to(self.device)}
+        object.__setattr__(self, "banks", chains)
+
+    @torch.no_grad()
+    def pictures(self, start: int, stop: int) -> PetPictures:
+        """Pictures number start ... stop - 1 of this seed, on the device."""
+        parts = [self._chunk(list(range(first, min(first + CHUNK, stop)))) for first in range(start, stop, CHUNK)]
+        return PetPictures(*(torch.cat(field) for field in zip(*parts, strict=True)))
+
+    def _chunk(self, indices: Sequence[int]) -> PetPictures:
+        generators = [picture_generator(self.seed, index, "standing pets") for index in indices]
+        draws = picture_draws(generators, NUMBERS, self.device)
+        rooms = draw_rooms(draws)
+        fine = self.size * FINE
+        hits = cast(rooms, fine, fine)
+        empty_scene = exposed(self._scene(rooms, hits, draws), draws)
+        with_pet, alpha, pet_depth = self._with_pet(empty_scene, rooms, hits, draws)
+        faked = self._with_decoy(empty_scene, with_pet, alpha, rooms, hits, draws)
+        mask = to_bytes(F.avg_pool2d(alpha[:, None], FINE))
+        depth = scene_depth(cast(rooms, self.size, self.size))[:, None]
+        depth = torch.where(mask > 127, pet_depth.view(-1, 1, 1, 1) / DEPTH_RANGE, depth)
+        cameras = draw_cameras(draws)
+        shown = [developed(F.avg_pool2d(picture, FINE), cameras) for picture in (faked, empty_scene)]
+        if self.camera:
+            noise = [torch.randn(2, *shown[0].shape[1:], generator=each) for each in generators]
+            noise = torch.stack(noise, dim=1).to(self.device)  # (2, B, 3, H, W)
+            stored = [photographed(picture, cameras, noise[i]) for i, picture in enumerate(shown)]
+        else:
+            stored = [to_bytes(picture) for picture in shown]
+        return PetPictures(*stored, mask, depth)
+
+    def _scene(self, rooms: Rooms, hits: Hits, draws: Draws) -> Tensor:
+        """The scene without anything in it, (B, 3, H, W) linear."""
+        count = len(self.textures.pictures)
+        floor, over_head = draws.choice(self.textures.grounds), draws.choice(self.textures.grounds)
+        sides, view = draws.choice(count), draws.choice(self.textures.grounds)
+        back = torch.where(rooms.bound[:, 3] < FAR, draws.choice(count), view)  # outdoors no pet is on the horizon
+        chosen = torch.stack([floor, over_head, back, sides, sides], dim=1)
+        assert chosen.shape[1] == len(SURFACES)
+        colour = texture_colours(rooms, hits, surface_atlas(self.banks["walls"], chosen))
+        return in_fog(colour * lit(rooms, hits)[:, None], hits.depth, rooms)
+
+    def _with_pet(self, scene: Tensor, rooms: Rooms, hits: Hits, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+        """The scene with a pet, its alpha (B, H, W) and its distance in metres (B,)."""
+        boards = place(rooms, self.banks["aspects"], draws)
+        colour, alpha = sample_billboards(boards, self.banks["pets"], *scene.shape[-2:])
+        there = ~draws.chance(self.empty)
+        alpha = in_front(alpha, boards, hits.depth) * there.view(-1, 1, 1)
+        look = draw_look(draws)
+        colour = in_fog(harmonised(colour.square(), alpha, scene, boards, look),
+                        boards.depth.view(-1, 1, 1), rooms)
+        shaded = scene * contact_shadow(rooms, hits, boards, look.shadow * there)
+        return over(shaded, colour, alpha), alpha, boards.depth
+
+    def _with_decoy(self, scene: Tensor, picture: Tensor, pet: Tensor, rooms: Rooms, hits: Hits,
+                    draws: Draws) -> Tensor:
+        """The picture with a pasted and removed pet, behind the one that is there."""
+        boards, look = place(rooms, self.banks["aspects"], draws), draw_decoy_look(draws)
+        there = draws.chance(self.decoys).nonzero()[:, 0]
+        if len(there) == 0:
+            return picture
+        boards, look = (type(each)(*(field[there] for field in each)) for each in (boards, look))
+        _, alpha = sample_billboards(boards, self.banks["pets"], *scene.shape[-2:])
+        alpha = in_front(alpha, boards, hits.depth[there]) * (1 - pet[there])
+        return picture.index_copy(0, there, decoy(picture[there], alpha, look))
+
+
+def exposed(scene: Tensor, draws: Draws) -> Tensor:
+    """The scene (B, 3, H, W) scaled to a random mean, as a camera that measures light does."""
+    mean = scene.mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-4)
+    return scene * (draws.log_uniform(0.12, 0.34).view(-1, 1, 1, 1) / mean)
+
+
+@dataclass(frozen=True)
+class StandingPets:
+    """A pool of pictures in memory, made once."""
+
+    images: Tensor  # (N, 3, H, W) uint8
+    backgrounds: Tensor  # (N, 3, H, W) uint8
+    masks: Tensor  # (N, 1, H, W) uint8
+    depths: Tensor  # (N, 1, H, W) float16: exact to 1 part in 2,000
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, indices: Sequence[int]) -> "StandingPets":
+        """The pictures at these positions, in this order."""
+        where = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
+        return StandingPets(*(tensor[where] for tensor in (self.images, self.backgrounds, self.masks, self.depths)))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a batch is cut from, by field name."""
+        return {"image": self.images, "background": self.backgrounds, "mask": self.masks, "depth": self.depths}
+
+
+def load_standing_pets(split: str, count: int, size: int = 64, seed: int = 0, pets: str | Manifest = "oxford_pets_630",
+                       textures: str | Sequence[str] = ("base_images", "oxford_pets_images_1470"),
+                       device: str | torch.device = "cpu") -> StandingPets:
+    """The first `count` pictures of a split and seed, made on a device, kept in the cache, returned on the CPU.
+
+    Args:
+        split: "train", "val" or "test": pets and textures of `identity_split`, so no two splits share one.
+        pets: A manifest of `load_cutouts`.
+        textures: Manifests of `load_textures`; with "oxford_pets_630/sample" and "base_images/sample" nothing but the
+            repository is needed.
+    """
+    names = [textures] if isinstance(textures, str) else list(textures)
+    bank = 96 if size <= 96 else 128  # pixels of a texture and a cut-out
+
+    def make() -> dict[str, np.ndarray]:
+        walls, cutouts = load_textures(names, split, bank), load_cutouts(pets, split, bank)
+        scenes = PetScenes(walls, cutouts, size, seed, device=device)
+        made = [scenes.pictures(first, min(first + 256, count)) for first in range(0, count, 256)]
+        image, background, mask, depth = (torch.cat(field).cpu() for field in zip(*made, strict=True))
+        return {"image": image.numpy(), "background": background.numpy(), "mask": mask.numpy(),
+                "depth": depth.half().numpy()}
+
+    digests = [load_manifest(name).digest for name in (pets, *names)]
+    key = {"kind": "standing_pets", "data": digests, "split": split, "count": count, "size": size, "seed": seed,
+           "generator": VERSION, "device": torch.device(device).type}
+    arrays = cached_arrays(key, make)
+    return StandingPets(*(torch.from_numpy(arrays[name]) for name in ("image", "background", "mask", "depth")))

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from htcv_lib.data.billboards import Billboards, contact_row
+from htcv_lib.data.compositing import DecoyLook, Look, contact_shadow, decoy, harmonised, over, shifted
+from htcv_lib.data.rooms import Rooms, cast
+
+
+def room():
+    one, five = torch.ones(1), torch.ones(1, 5)
+    return Rooms(torch.tensor([[1.0, 3.0, 6.0, 5.0, 5.0]]), 0.2 * one, 0.3 * one, one, five, torch.zeros(1, 5, 2),
+                 0 * five, torch.zeros(1, 3), one, one, 0 * one, torch.zeros(1, 3))
+
+
+def board(depth=2.0, metres=0.8, column=0.2):
+    one = torch.ones(1)
+    seen = room().focal * metres / depth
+    return Billboards(torch.zeros(1, dtype=torch.int64), depth * one, metres * one, column * one,
+                      contact_row(room(), depth * one), seen, seen, torch.tensor([False]))
+
+
+def look(strength=0.0, contrast=1.0, shadow=0.5):
+    return Look(*(torch.tensor([value]) for value in (strength, contrast, shadow)))
+
+
+def test_the_shadow_is_darkest_under_the_contact_and_lies_on_the_floor_only():
+    rooms, boards = room(), board()
+    hits = cast(rooms, 256, 256)
+    left = contact_shadow(rooms, hits, boards, torch.tensor([0.5]))[0, 0]
+    row, column = divmod(left.argmin().item(), 256)
+    assert left.min().item() == pytest.approx(0.5, abs=0.02)
+    assert (row + 0.5) / 128 - 1 == pytest.approx(boards.row.item(), abs=0.04)
+    assert (column + 0.5) / 128 - 1 == pytest.approx(boards.column.item(), abs=0.04)
+    assert (left[hits.surface[0] != 0] == 1).all()
+    wide, deep = (left < 0.8).any(0).sum().item(), (left < 0.8).any(1).sum().item()
+    assert wide > 1.5 * deep  # an ellipse seen from above and aside
+
+
+def test_no_strength_no_shadow():
+    assert (contact_shadow(room(), cast(room(), 16, 16), board(), torch.zeros(1)) == 1).all()
+
+
+def test_alpha_mixes_linearly():
+    scene, colour = torch.full((1, 3, 1, 3), 0.2), torch.full((1, 3, 1, 3), 0.6)
+    assert over(scene, colour, torch.tensor([[[0.0, 0.5, 1.0]]]))[0, 0, 0].tolist() == pytest.approx([0.2, 0.4, 0.6])
+
+
+def test_full_strength_takes_on_the_brightness_of_the_surroundings_and_none_changes_nothing():
+    scene = torch.full((1, 3, 16, 16), 0.11)
+    colour = torch.full((1, 3, 16, 16), 0.43)
+    colour[..., :8] = 0.23  # mean 0.33
+    alpha = torch.ones(1, 16, 16)
+    same = harmonised(colour, alpha, scene, board(), look(strength=0.0))
+    torch.testing.assert_close(same, colour)
+    moved = harmonised(colour, alpha, scene, board(), look(strength=1.0))
+    assert moved.mean().item() == pytest.approx(0.33 * 0.12 / 0.34, rel=1e-3)
+    flat = harmonised(colour, alpha, scene, board(), look(contrast=0.0))
+    assert flat.std().item() == pytest.approx(0, abs=1e-6) and flat.mean().item() == pytest.approx(0.33, abs=1e-6)
+
+
+@pytest.mark.parametrize(("by", "expected"), [
+    (0.0, [1, 2, 3, 4, 5, 6, 7, 8]), (1.0, [8, 1, 2, 3, 4, 5, 6, 7]), (-1.0, [2, 3, 4, 5, 6, 7, 8, 1]),
+    (0.25, [2.75, 1.75, 2.75, 3.75, 4.75, 5.75, 6.75, 7.75]), (-1.5, [2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 4.5, 1.5])])
+def test_shifting_reads_between_two_neighbours(by, expected):
+    line = torch.arange(1.0, 9).view(1, 1, 1, 8)
+    moved = shifted(line, torch.full((1, 1, 1, 1), by), -1)
+    assert moved.flatten().tolist() == pytest.approx(expected)
+
+
+def test_a_decoy_changes_the_picture_inside_its_shape_only_and_only_a_little():
+    scene = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    alpha = torch.zeros(1, 16, 16)
+    alpha[:, 4:12, 4:12] = 1
+    changed = decoy(scene, alpha, DecoyLook(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.05, 1.0, 0.95]])))
+    assert torch.equal(changed[..., :4, :], scene[..., :4, :])
+    torch.testing.assert_close(changed[0, :, 6, 6], scene[0, :, 6, 6] * torch.tensor([1.05, 1.0, 0.95]))
+    moved = decoy(scene, alpha, DecoyLook(torch.tensor([[1.0, 0.0]]), torch.ones(1, 3)))
+    torch.testing.assert_close(moved[0, :, 7, 7], scene[0, :, 6, 7])

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import yaml
+
+from htcv_lib.data.archive import read_members
+from htcv_lib.data.cutouts import load_cutouts
+from htcv_lib.data.fetch import checksum, locate
+from htcv_lib.data.identity_splits import identity_split
+from htcv_lib.data.manifest import DataError, load_manifest
+from htcv_lib.data.room_textures import NEVER, load_textures
+
+SPLITS = ("train", "val", "test")
+
+
+@pytest.fixture
+def small_set(tmp_path, archived, encoded, monkeypatch):
+    """A manifest of an archive with 30 paintings, 4 of them kept out, and 10 pets: the grey level is the number."""
+    folder = tmp_path / "packs"
+    monkeypatch.setenv("HTCV_DATA", str(folder))
+    pictures = [f"monet/p{i}.jpg" for i in range(30)] + [f"images/cat_{i}.jpg" for i in range(10)]
+    members = {name: encoded(np.full((20, 30, 3), 6 * i, np.uint8), "JPEG") for i, name in enumerate(pictures)}
+    members[NEVER] = "".join(f"p{i}.jpg\n" for i in range(4)).encode()
+    path = archived(folder / "small/pictures.tar", members)
+    entry = {"name": "small", "title": "Small", "homepage": None, "license": "none", "cite": "none",
+             "files": [{"path": "small/pictures.tar", "url": None, "size": path.stat().st_size,
+                        "checksum": checksum(path, "sha256")}],
+             "splits": {"all": {"match": "monet/*", "count": 30}}, "fields": {"image": {}}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(entry))
+    return str(tmp_path / "small.yaml")
+
+
+def test_paintings_kept_for_another_chapter_are_never_taken_and_all_others_once(small_set):
+    names = sum((load_textures(small_set, split, 16).names for split in SPLITS), [])
+    allowed = [f"monet/p{i}.jpg" for i in range(4, 30)] + [f"images/cat_{i}.jpg" for i in range(10)]
+    assert sorted(names) == sorted(allowed)
+
+
+def test_what_may_lie_on_the_floor_comes_first_and_pictures_belong_to_their_names(small_set):
+    bank = load_textures(small_set, "train", 16)
+    assert all(name.startswith("monet/") for name in bank.names[: bank.grounds])
+    assert all(name.startswith("images/") for name in bank.names[bank.grounds :])
+    for picture, name in zip(bank.pictures, bank.names, strict=True):
+        number = int("".join(filter(str.isdigit, name))) + 30 * name.startswith("images")
+        assert picture.float().mean().item() == pytest.approx(6 * number, abs=2)
+
+
+def test_a_picture_in_two_archives_counts_once(small_set):
+    once, twice = load_textures(small_set, "train", 16), load_textures([small_set, small_set], "train", 16)
+    assert once.names == twice.names
+
+
+def test_an_archive_without_ground_is_refused():
+    with pytest.raises(DataError, match="no texture for the ground"):
+        load_textures("oxford_pets_630/sample", "train", 16)
+
+
+def test_the_sample_serves_every_split_and_holds_none_that_is_kept_out():
+    counts = {split: load_textures("base_images/sample", split, 16).grounds for split in SPLITS}
+    assert counts == {"train": 19, "val": 5, "test": 6}
+
+
+def test_no_identity_is_in_two_splits_be_it_on_a_wall_or_cut_out(packs):
+    of = {}
+    for split in SPLITS:
+        walls = load_textures(["base_images", "oxford_pets_images_1470"], split, 16).names
+        pets = load_cutouts("oxford_pets_630", split, 16).names
+        of[split] = {name.rsplit("/", 1)[-1].removesuffix(".jpg") for name in walls} | set(pets)
+        assert {identity_split(name) for name in of[split]} == {split}
+    assert not (of["train"] & of["val"] or of["train"] & of["test"] or of["val"] & of["test"])
+
+
+def test_the_80_paintings_of_the_rendered_sequences_are_in_no_bank_and_not_in_the_sample(packs):
+    paths = locate(load_manifest("base_images"))
+    [(_, content)] = read_members(paths["monet_240.tar"], NEVER.__eq__)
+    never = {f"monet/{name}" for name in content.decode().split()}
+    used = {name for split in SPLITS for name in load_textures(["base_images", "base_images/sample"], split, 16).names}
+    assert len(never) == 80 and not used & never
+    assert sum(name.startswith("monet/") for name in used) == 160
