@@ -44,7 +44,8 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
         for path in [record.folder / kept for kept in KEPT] + record.tables:
             if path.exists() and (path.name == "history.csv" or path.read_bytes() != history):
                 shutil.copyfile(path, target / path.name)
-        write_json(target / "record.json", {**record.data, "fingerprint": losses.get(name, [])})
+        data = {key: value for key, value in record.data.items() if key != "first_losses"}  # of this machine only
+        write_json(target / "record.json", {**data, "fingerprint": losses.get(name, [])})
         check_sizes(target)
     return list(new)
 

@@ -54,6 +54,7 @@ def test_a_reference_is_fresh_until_its_code_changes_and_again_once_renewed(toy,
     assert write_references(report, toy, lambda line: None) == ["toy/one/s0"]
     record = Record.load(toy.reference("laptop", "toy/one/s0"))
     assert record.data["fingerprint"] == [0.0, 1.0, 2.0]
+    assert "first_losses" not in record.data
     assert status_lines("laptop", toy)[0] == "Profile laptop: 1 fresh, 0 stale, 0 missing"
 
     module = toy.root / "htcv_lib/metrics/toy.py"
