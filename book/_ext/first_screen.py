@@ -100,9 +100,11 @@ class FirstScreen(SphinxDirective):
         found = []
         for metric in wanted[: len(card.metrics) or 1]:
             values = list(state.results(family.name).values(record.variant, metric, record.profile).values())
-            spec = family.metrics.get(metric, {}).get("format", ".3g")
-            found.append((escape(format(sum(values) / len(values), spec)),
-                          escape(family.metrics.get(metric, {}).get("title", metric).lower()),
+            about = family.metrics.get(metric, {})
+            unit = about.get("unit", "")
+            found.append((escape(format(sum(values) / len(values), about.get("format", ".3g")))
+                          + ("" if unit in ("", "fraction") else f"&nbsp;{escape(unit)}"),
+                          escape(in_a_sentence(about.get("title", metric))),
                           escape(baseline_of(state, family, metric, record, card.baseline))))
         (shown, name, baseline), *others = found
         page = link(self.env, run_page(self.env, record.run))
@@ -129,6 +131,11 @@ class FirstScreen(SphinxDirective):
         measured = f" Reference runs up to {latest}." if latest else ""
         return (f'<p class="htcv-imprint">Built {state.today} from commit <code>{escape(state.commit)}</code>, '
                 f"profile {escape(state.profile)}, on {escape(state.machine)}.{measured}</p>")
+
+
+def in_a_sentence(title: str) -> str:
+    """The title without its capital, unless it begins with an abbreviation: "Swap success", "PSNR in the box"."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def headline(state: BookState, family: Family, wanted: str = "") -> Record | None:

@@ -235,6 +235,21 @@ def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_num
     assert '<p class="htcv-data">style kept 0.75</p>' in html
 
 
+def test_a_card_keeps_abbreviations_and_says_the_unit(toy, monkeypatch):
+    import first_screen
+
+    table = toy.root / "notebooks" / "runs.yml"
+    error = "    psnr: {title: PSNR in the box, unit: dB, better: higher, format: .2f}\n  runs:\n"
+    table.write_text(table.read_text().replace("  runs:\n", error).replace(", parameters: {dataset: mnist}", ""))
+    psnr = {"value": 31.5, "unit": "dB", "better": "higher", "split": "test", "n": 10}
+    toy.refer("second", 0, 0.9, metrics={"psnr": psnr})
+    card = first_screen.Card("toy", "Toy", "Does it?", "A report", "", "second", ("psnr",))
+    monkeypatch.setattr(first_screen, "CARDS", (card,))
+    toy.page("```{first-screen}\n```")
+    html, _ = toy.build()
+    assert "31.50&nbsp;dB</b> PSNR in the box, done well" in html.replace("\u00a0", "&nbsp;")
+
+
 def test_a_card_without_its_run_shows_no_other_number(toy, monkeypatch):
     import first_screen
 
