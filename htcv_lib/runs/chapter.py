@@ -95,7 +95,7 @@ class Chapter:
             return self.text(metric, values[0])
         estimate = mean_interval(values)
         half = self.text(metric, (estimate.high - estimate.low) / 2)
-        return f"{self.text(metric, estimate.mean)} ± {half}"
+        return f"{self.text(metric, estimate.mean)}\u00a0±\u00a0{half}"  # never broken at the end of a line
 
 
 def project_verdicts(project: Project) -> dict[str, list[Verdict]]:

@@ -26,7 +26,7 @@ def test_a_summary_gives_mean_half_interval_and_n(with_references):
     table = Chapter.start("toy").summary(["one", "two", "three"], ["value"])
     assert list(table["n"]) == [3, 1, 0]
     # mean 2, deviation 1, t(0.975, 2) = 4.303: half width 4.303 / sqrt(3) = 2.48
-    assert list(table["Value"]) == ["2.00 ± 2.48", "5.00", "n/a"]
+    assert list(table["Value"]) == ["2.00\u00a0±\u00a02.48", "5.00", "n/a"]
 
 
 def test_a_summary_calls_variants_by_the_names_it_is_given(with_references):
