@@ -18,7 +18,7 @@ RING = 3  # pixels around the object that count as its surroundings
 
 
 class Triplets(Protocol):
-    """Anything with images (N, 3, H, W) uint8 and masks and depth (N, 1, H, W) in [0, 1]."""
+    """Anything with images (N, 3, H, W) uint8, masks (N, 1, H, W) uint8 or in [0, 1], depth (N, 1, H, W) in [0, 1]."""
 
     images: Tensor
     masks: Tensor
@@ -76,8 +76,13 @@ def compare_sets(sets: Mapping[str, Triplets], areas: tuple[float, ...] = AREAS)
     sizes = {tuple(each.images.shape[-2:]) for each in sets.values()}
     if len(sizes) > 1:
         raise ValueError(f"sets of different sizes cannot be compared: {sorted(sizes)}")
-    return {name: set_statistics(each.images.float() / 255, each.masks, each.depth, areas)
+    return {name: set_statistics(each.images.float() / 255, in_unit(each.masks), each.depth, areas)
             for name, each in sets.items()}
+
+
+def in_unit(levels: Tensor) -> Tensor:
+    """uint8 as float32 in [0, 1]; floats as they are."""
+    return levels.float() / 255 if levels.dtype == torch.uint8 else levels
 
 
 def row_rise(depth: Tensor) -> Tensor:

@@ -148,6 +148,11 @@ class StandingPets:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def depth(self) -> Tensor:
+        """(N, 1, H, W) float32 in (0, 1]."""
+        return self.depths.float()
+
     def subset(self, indices: Sequence[int]) -> "StandingPets":
         """The pictures at these positions, in this order."""
         where = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)

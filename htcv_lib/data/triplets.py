@@ -1,4 +1,4 @@
-"""The report's data set, in the folders its author used: `images`, `masks` and `depth`, same names in each.
+"""The report's data set, in the folders its author used: `images`, `masks` and `depth`, same numbers in each.
 
 Depth maps are the output of a network (DenseDepth: Alhashim and Wonka, 2018, arXiv:1812.11941), a pseudo-truth without
 a unit. In the report's pictures of them white is near; here depth grows with distance, so they are inverted on loading.
@@ -6,6 +6,7 @@ a unit. In the report's pictures of them white is near; here depth grows with di
 
 import io
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +29,10 @@ def load_triplets(folder: str | Path, split: str = "train", size: Size = 80, lim
                   train_share: float = 0.8, seed: int = 0, white_is_near: bool = True) -> TripletSet:
     """One split of a folder that holds `images`, `masks` and `depth`.
 
-    Files of one triplet have the same name, endings aside. Names are sorted, shuffled with a fixed seed (the report's
-    order had none, so that a training begun again met its test pictures), divided, and then a fraction of each part is
-    kept. So with another `limit` no picture changes sides.
+    Files of one triplet have the same name, endings aside, and aside from what all names of a folder begin with: the
+    report's are fgbg000001.jpg, and mask000001.jpg among the masks. Names are sorted, shuffled with a fixed seed (the
+    report's order had none, so that a training begun again met its test pictures), divided, and then a fraction of each
+    part is kept. So with another `limit` no picture changes sides.
 
     Args:
         split: "train" or "test".
@@ -66,6 +68,9 @@ def find_triplets(folder: str | Path) -> dict[str, tuple[Path, Path, Path]]:
     """Name without ending -> paths of image, mask and depth, sorted by name; errors as in `load_triplets`."""
     root = Path(folder).expanduser()
     found = {part: _pictures(root / part) for part in FOLDERS}
+    numbered = {part: _without_prefix(pictures) for part, pictures in found.items()}
+    if len({frozenset(pictures) for pictures in found.values()}) > 1 >= len(set(map(frozenset, numbered.values()))):
+        found = numbered
     names = sorted(set().union(*found.values()))
     if not names:
         raise DataError(f"{root}: no pictures in {', '.join(FOLDERS)}")
@@ -113,6 +118,12 @@ def _decoded(paths: Sequence[Path], size: Size) -> tuple[np.ndarray, np.ndarray,
         return decode_triplet([path.read_bytes() for path in paths], size)
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise DataError(f"{paths[0]}: it, its mask or its depth cannot be read as a picture: {error}") from error
+
+
+def _without_prefix(pictures: dict[str, Path]) -> dict[str, Path]:
+    """The same by what follows the words that all names begin with: mask000001 -> 000001."""
+    prefix = re.match(r"\D*", os.path.commonprefix(list(pictures))).group()
+    return {name.removeprefix(prefix): path for name, path in pictures.items()}
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from htcv_lib.data.datasheet import AREAS, compare_sets, outline_contrast, row_rise, set_statistics
+from htcv_lib.data.standing_pets import StandingPets
 from htcv_lib.data.triplet_set import TripletSet
 
 
@@ -106,3 +107,11 @@ def test_fields_of_other_shapes_and_ranges_are_refused(change, message):
 def test_a_histogram_must_cover_all_areas():
     with pytest.raises(ValueError, match="increase from 0 to 1"):
         set_statistics(*two_pictures(), areas=AREAS[1:])
+
+
+def test_a_pool_of_bytes_has_the_statistics_of_its_values():
+    pool = StandingPets(torch.full((2, 3, 4, 6), 51, dtype=torch.uint8), torch.zeros(2, 3, 4, 6, dtype=torch.uint8),
+                        torch.full((2, 1, 4, 6), 255, dtype=torch.uint8), torch.full((2, 1, 4, 6), 0.5).half())
+    numbers = compare_sets({"pool": pool})["pool"]
+    assert (numbers["mask mean"], numbers["depth mean"]) == (1.0, 0.5)
+    assert numbers["red mean"] == pytest.approx(0.2)

@@ -35,6 +35,20 @@ def test_files_are_paired_by_name_whatever_their_endings(folder):
     assert [path.name for path in paths["p3"]] == ["p3.jpg", "p3.png", "p3.png"]
 
 
+def test_names_may_begin_differently_in_each_folder_as_the_authors_do(folder):
+    for path in (folder / "masks").iterdir():
+        path.rename(path.with_name(path.name.replace("p", "mask0", 1)))
+    for part in ("images", "depth"):
+        for path in (folder / part).iterdir():
+            path.rename(path.with_name(path.name.replace("p", "fgbg0", 1)))
+    paths = find_triplets(folder)
+    assert list(paths) == [f"0{i}" for i in range(10)]
+    assert [path.stem for path in paths["03"]] == ["fgbg03", "mask03", "fgbg03"]
+    (folder / "masks" / "mask03.png").unlink()
+    with pytest.raises(DataError, match="no partner"):
+        find_triplets(folder)
+
+
 def test_every_picture_comes_with_its_own_mask_and_depth(folder):
     train = load_triplets(folder, "train", (8, 12), white_is_near=False)
     assert train.images.shape == (8, 3, 8, 12) and len(set(train.names)) == 8
