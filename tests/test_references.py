@@ -34,7 +34,8 @@ def test_a_curve_learns_and_its_pictures_belong_to_it(record):
     history = record.history()
     assert len(history) == record.parameters["epochs"]
     losses = [column for column in history if column.endswith("/loss") and column.startswith("train/")]
-    beyond = [name for name in ("train/warm_up/loss", "val/l1") if name in history]  # in a game of two, no loss need fall
+    # in a game of two no loss need fall; the warm-up before it, or the error on validation scenes, should
+    beyond = [name for name in ("train/warm_up/loss", "val/l1") if name in history]
     loss = beyond[0] if beyond else losses[0]
     assert beyond or len(losses) == 1
     curve = history[loss].dropna()
