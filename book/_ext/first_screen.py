@@ -52,7 +52,8 @@ CARDS = (
     Card("mask_depth", "Mask and depth from one photo", "How far does one small network get when it must find the "
          "foreground and its distance?", "S15 assignment",
          '<path d="M6 6h28v28H6z"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="90" cy="20" r="13"/>'
-         '<path d="M90 7a13 13 0 0 1 0 26"/><path d="M108 8v24M113 12v16M118 16v8"/>'),
+         '<path d="M90 7a13 13 0 0 1 0 26"/><path d="M108 8v24M113 12v16M118 16v8"/>',
+         run="done-well-composite", metrics=("mask_iou", "depth_rmse"), baseline="v2-mse-ssim"),
     Card("neural_renderer", "A network that shades a sphere", "Can a generator learn Phong shading from ten numbers, "
          "and do the scores notice?", "Projekt 3",
          '<path d="M6 10h26M6 20h20M6 30h24"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="96" cy="20" r="15"/>'
