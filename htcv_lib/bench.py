@@ -22,6 +22,7 @@ TASKS = {  # name: dataset, split, batch size, steps per measurement on a CPU
     "mnist_autoencoder": ("mnist/sample", "train", 128, 120),  # 784-400-20-400-784: mostly arithmetic
     "vae": ("mnist/sample", "train", 128, 24),  # the Session 18 report's MNIST VAE with its label loss
     "vae_cifar": ("cifar10_pack/sample", "train", 64, 12),  # its CIFAR VAE, an eighth as wide, images flipped
+    "mask_depth": ("standing_pets", "train", 12, 24),  # version 2 with 8 planes, squared error and SSIM, jittered light
 }
 LOOPS = {"ours": "ours", "plain0": "plain DataLoader with 0 workers", "plain2": "plain DataLoader with 2 workers"}
 RENDERERS = {"render": "render", "render_plain": "render_plain", "rasteriser": "a rasteriser"}
@@ -121,16 +122,17 @@ def _measure(task: str, way: str) -> float:
 def _trained(task: str, loop: str) -> float:
     import torch
 
+    from htcv_lib.bench_loops import batches_of, plain_batches, problem
     from htcv_lib.training import prepare
 
     dataset, split, batch_size, steps = TASKS[task]
     device = prepare(0) if loop == "ours" else ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda":
         steps *= 10
-    model, objective = _problem(task, device)
+    model, objective = problem(task, device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=device == "cuda")
-    batches = _ours(dataset, split, batch_size, device) if loop == "ours" else _plain(
-        dataset, split, batch_size, int(loop[-1]))
+    batches = (batches_of(dataset, split, batch_size, device) if loop == "ours"
+               else plain_batches(dataset, split, batch_size, int(loop[-1])))
     seen, begin = 0, 0.0
     for done, batch in enumerate(islice(chain.from_iterable(repeat(batches)), WARM_UP + steps)):
         if done == WARM_UP:
@@ -179,96 +181,6 @@ def _now(device: str) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
-
-
-def _problem(task: str, device: str):
-    import torch.nn.functional as F
-    from torch import nn
-
-    from htcv_lib.models import UNet
-
-    if task.startswith("vae"):
-        return _vae_problem(task, device)
-    if task == "unet":
-        model = UNet(widths=(8, 16, 32, 64, 64))
-        return model.to(device), lambda net, batch: F.cross_entropy(net(batch["image"]), batch["mask"])
-    if task == "mnist":
-        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-        return model.to(device), lambda net, batch: F.cross_entropy(net(batch["image"]), batch["label"])
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 20), nn.Linear(20, 400),
-                          nn.ReLU(), nn.Linear(400, 784))
-    return model.to(device), lambda net, batch: F.binary_cross_entropy_with_logits(net(batch["image"]),
-                                                                                   batch["image"].flatten(1))
-
-
-def _vae_problem(task: str, device: str):
-    """The report's step: labels perturbed, one-sample KL, label loss of a frozen guide (not trained: it is as fast)."""
-    from htcv_lib.models import frozen, make_classifier, make_label_vae
-    from htcv_lib.training import vae_objective
-
-    if task == "vae":
-        model, guide, weight = make_label_vae("digit", (1, 28, 28), 10), make_classifier("digit", 1), 100.0
-    else:
-        widths = (8, 16, 32, 64)
-        model, guide = make_label_vae("resnet9", (3, 32, 32), 512, widths), make_classifier("resnet9", 3, widths)
-        weight = 300.0
-    guide = frozen(guide).to(device)
-    return model.to(device), lambda net, batch: vae_objective(net, batch, guide=guide, label_weight=weight,
-                                                              perturb=0.1, kl="sample")["loss"]
-
-
-def _source(dataset: str, split: str):
-    from htcv_lib.data import load_cifar10, load_mnist, load_pets
-
-    if "pets" in dataset:
-        return load_pets(dataset, split, 64)
-    return (load_cifar10 if "cifar" in dataset else load_mnist)(dataset, split)
-
-
-def _ours(dataset: str, split: str, batch_size: int, device: str):
-    from htcv_lib.data import Batches, augmentation
-
-    recipe = "flip_crop" if "pets" in dataset else "flip" if "cifar" in dataset else "none"
-    return Batches(_source(dataset, split), batch_size, shuffle=True, augment=augmentation(recipe), device=device,
-                   drop_last=True)
-
-
-def _plain(dataset: str, split: str, batch_size: int, workers: int):
-    """The loop people write: a Dataset, transforms per picture, a DataLoader.
-
-    Pets are decoded and resized beforehand, which is generous; small pictures go through PIL, as
-    `torchvision.datasets` has it.
-    """
-    import torch
-    from PIL import Image
-    from torch.utils.data import DataLoader, Dataset
-    from torchvision import transforms, tv_tensors
-    from torchvision.transforms import v2
-
-    pets = "pets" in dataset
-    source = _source(dataset, split)
-    change = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomResizedCrop(64, scale=(0.5, 1.0), antialias=False),
-                         v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True)])
-
-    flip = [transforms.RandomHorizontalFlip()] if "cifar" in dataset else []
-    to_tensor = transforms.Compose([*flip, transforms.ToTensor()])
-    if not pets:
-        channels_last = source.images.permute(0, 2, 3, 1).contiguous().numpy()
-        arrays = channels_last.squeeze(-1) if channels_last.shape[-1] == 1 else channels_last
-        labels = source.labels.tolist()
-
-    class Pictures(Dataset):
-        def __len__(self):
-            return len(source)
-
-        def __getitem__(self, i):
-            if not pets:
-                return {"image": to_tensor(Image.fromarray(arrays[i])), "label": labels[i]}
-            image, mask = change(tv_tensors.Image(source.images[i]), tv_tensors.Mask(source.masks[i]))
-            return {"image": image, "mask": mask.long()}
-
-    return DataLoader(Pictures(), batch_size, shuffle=True, num_workers=workers, drop_last=True,
-                      persistent_workers=workers > 0, pin_memory=torch.cuda.is_available())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from htcv_lib import bench
+from htcv_lib.bench_loops import batches_of, plain_batches, problem
 from htcv_lib.bench_rasteriser import Rasteriser, unavailable
 from htcv_lib.cli import main
 from htcv_lib.data.phong import render, silhouette
@@ -84,3 +85,17 @@ def test_a_rasteriser_draws_the_same_the_finer_its_mesh_the_closer(sampler):
         errors.append(np.abs(theirs - ours)[drawn & mask].mean())
     assert outlines[0] > 4 * outlines[1] > 8 * outlines[2] and outlines[2] < 2e-3  # polyhedra lie inside the sphere
     assert errors[0] > 4 * errors[1] > 8 * errors[2] and errors[2] < 0.05
+
+
+@pytest.mark.parametrize("loop", ["ours", "plain0"])
+@pytest.mark.parametrize("task", ["unet", "mnist", "vae", "mask_depth"])
+def test_both_loops_of_a_task_see_batches_of_the_same_shape_and_range(task, loop):
+    dataset, split, _, _ = bench.TASKS[task]
+    batch = next(iter(batches_of(dataset, split, 4, "cpu") if loop == "ours" else plain_batches(dataset, split, 4, 0)))
+    model, objective = problem(task, "cpu")
+    height = {"mnist": 28, "vae": 28}.get(task, 64)
+    assert batch["image"].shape == (4, 1 if height == 28 else 3, height, height)
+    assert batch["image"].dtype == torch.float32 and 0.1 < batch["image"].max() <= 1
+    assert {"mask_depth": {"mask", "depth"}, "unet": {"mask"}}.get(task, {"label"}) <= set(batch)
+    loss = objective(model, batch)
+    assert loss.ndim == 0 and loss.isfinite() and loss.requires_grad

@@ -32,7 +32,7 @@ TIE = "#aab4bf"
 
 @styled
 def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True, title: str | None = None,
-              narrow: bool = False, digits: int = 3) -> Figure:
+              narrow: bool = False, digits: int = 3, lower_is_better: bool = False) -> Figure:
     """Each row keeps the changes above it and adds one; the bar is what that change gave or cost.
 
     Args:
@@ -40,6 +40,7 @@ def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True
             The first row is the start, the last the end; a missing value leaves its row empty.
         percent: Values are fractions, shown as percent and changes as points.
         digits: Decimals of values that are not percent.
+        lower_is_better: A fall has the colour of a gain.
     """
     scale, digits = (100, 1) if percent else (1, digits)
     width = NARROW if narrow else WIDTH
@@ -61,6 +62,7 @@ def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True
 
     bounds = steps[["lo", "hi"]].to_numpy(float) * scale if {"lo", "hi"} <= set(steps) else None
     before = None
+    rise, fall = (DOWN, UP) if lower_is_better else (UP, DOWN)
     for row, value in enumerate(values):
         place = top + (row + 0.5) * step
         weight, total = weights[row], weights[row] == "bold"
@@ -70,10 +72,11 @@ def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True
         if not np.isfinite(value):
             continue
         if before is not None:
-            _change(axes, row, before, value, "" if narrow else signed(value - before[1], digits))
+            colour = rise if value >= before[1] else fall
+            _change(axes, row, before, value, "" if narrow else signed(value - before[1], digits), colour)
             if narrow:  # beside its level, where there is room
                 write(figure, width - PAD - numbers - 0.12, place, signed(value - before[1], digits), SMALL,
-                      va="center", ha="right", color=UP if value >= before[1] else DOWN)
+                      va="center", ha="right", color=colour)
         if bounds is not None and np.all(np.isfinite(bounds[row])):
             axes.plot(bounds[row], [row, row], color=INK, linewidth=1.1, zorder=3)
         axes.plot([value], [row], "o", color=INK, markersize=6.5 if total else 4.5, markeredgecolor=PAPER, zorder=4)
@@ -83,10 +86,10 @@ def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True
     return figure
 
 
-def _change(axes, row: int, before: tuple[int, float], value: float, size: str) -> None:
+def _change(axes, row: int, before: tuple[int, float], value: float, size: str, colour: str) -> None:
     """The bar from the level before to this one, its size beside its end, and the line that ties them."""
     last, start = before
-    colour, side = (UP, 1) if value >= start else (DOWN, -1)
+    side = 1 if value >= start else -1
     axes.plot([start, start], [last, row + 0.21], color=TIE, linewidth=1.0, zorder=1)
     axes.barh(row, value - start, left=start, height=0.42, color=colour, zorder=2)
     axes.annotate(size, (value, row), (8 * side, 0), textcoords="offset points", va="center",

@@ -183,7 +183,8 @@ def is_share(name: str) -> bool:
 
 def readable(name: str) -> str:
     """`val/mean_iou` -> "mean IoU", for labels."""
-    return name.split("/")[-1].replace("_", " ").replace("iou", "IoU")
+    words = name.split("/")[-1].split("_")
+    return " ".join({"iou": "IoU", "rmse": "RMSE", "ssim": "SSIM", "psnr": "PSNR"}.get(word, word) for word in words)
 
 
 def signed(value: float, digits: int = 1, unit: str = "") -> str:
