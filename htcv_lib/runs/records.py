@@ -18,7 +18,7 @@ from htcv_lib.runs.project import Project
 
 SCHEMA = 1
 INNERMOST = re.compile(r'(?:\{|\[)(?:[^{}\[\]"]|"(?:[^"\\]|\\.)*")*(?:\}|\])')  # strings may hold brackets
-MAX_BYTES = {"record.json": 10 * 1024, "history.csv": 50 * 1024, "samples.png": 150 * 1024}
+MAX_BYTES = {"record.json": 12 * 1024, "history.csv": 50 * 1024, "samples.png": 150 * 1024}
 
 
 @dataclass(frozen=True)
