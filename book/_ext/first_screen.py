@@ -48,7 +48,8 @@ CARDS = (
     Card("decomposer", "Taking a picture apart", "Can a network recover a painting from ten views with light, "
          "shadow and objects in the way?", "HTCV, two reports",
          '<path d="M4 10h22v22H4zM10 6h22v22"/><path d="M44 20h20m-6-5 6 5-6 5"/><path d="M76 4h14v14H76zM98 4h14v14'
-         'H98zM76 24h14v14H76zM98 24h14v14H98z"/>'),
+         'H98zM76 24h14v14H76zM98 24h14v14H98z"/>',
+         run="done-well", metrics=("original_psnr", "mask_iou"), baseline="rpca"),
     Card("mask_depth", "Mask and depth from one photo", "How far does one small network get when it must find the "
          "foreground and its distance?", "S15 assignment",
          '<path d="M6 6h28v28H6z"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="90" cy="20" r="13"/>'
