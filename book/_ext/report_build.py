@@ -11,6 +11,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from htcv_lib.runs.build import BuildReport, build, build_lock
+from htcv_lib.runs.notebook import first_heading
 from htcv_lib.runs.plan import Book, PlanError
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.publish import publish, remove_stale, write_if_changed
@@ -64,10 +65,12 @@ def publish_pages(project: Project, report: BuildReport) -> None:
             stem = name.removesuffix(".ipynb")
             label, page = f"{family.name}/{stem}", folder / name
             anchor = f"chapter-{family.name}-{stem}".replace("_", "-")
+            alone = len(family.chapters) == 1  # several chapters of one family go by their own headings
+            title = family.title if alone else first_heading(project.notebooks / family.name / name)
             if label in report.chapters:
-                publish(report.chapters[label], page, family.title, anchor, project, label, fold_code=True)
+                publish(report.chapters[label], page, title, anchor, project, label, fold_code=True)
             elif not page.exists():
-                write_stub_page(page, family.title, anchor, label, failed.get(label, ""))
+                write_stub_page(page, title, anchor, label, failed.get(label, ""))
 
 
 def close(app, exception) -> None:

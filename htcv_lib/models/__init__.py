@@ -44,5 +44,6 @@ MODULES = {
     "set_decomposer": ("SetDecomposer",),
     "matched_set": ("MatchedSetDecomposer",),
     "decomposer_nets": ("decomposer_network",),
+    "latent_diffusion": ("DiffusersMissing", "LatentDiffusion"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

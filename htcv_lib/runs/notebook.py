@@ -19,6 +19,15 @@ def read_cells(path: Path) -> list[dict]:
     ]
 
 
+def first_heading(path: Path) -> str:
+    """What a notebook calls itself: its first heading, or the file's name."""
+    for cell in read_cells(path):
+        for line in cell["source"].splitlines() if cell["cell_type"] == "markdown" else ():
+            if line.startswith("# "):
+                return line.removeprefix("# ").strip()
+    return path.stem
+
+
 def default_parameters(path: Path) -> dict[str, Any]:
     """Names and literal defaults of the cell tagged `parameters`; empty if there is none.
 

@@ -49,5 +49,6 @@ MODULES = {
     "layer_labels": ("matched_objective",),
     "placement": ("place_sequences",),
     "stage_scores": ("describe_masks", "evaluate_views", "scores_of_stage", "shadow_likeness"),
+    "diffusion": ("diffusion_objective", "original_sampler", "sample_originals", "watch_diffusion"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -1,9 +1,11 @@
 """runs.yml: what it may say, and what it must not."""
 
+import json
+
 import pytest
 
 from htcv_lib.runs.build import active_profile
-from htcv_lib.runs.notebook import default_parameters, parameter_help
+from htcv_lib.runs.notebook import default_parameters, first_heading, parameter_help
 from htcv_lib.runs.plan import Book, PlanError
 from htcv_lib.runs.project import Project
 
@@ -75,3 +77,14 @@ def test_the_book_plans_every_profile():
     assert 1 <= len(quick) <= 36
     for profile in ("laptop", "full"):
         assert {run.variant for run in quick} <= {run.variant for run in book.runs(profile)}
+
+
+@pytest.mark.parametrize(("sources", "title"), [
+    (["Before any heading.", "Text\n# The title \n\n# Another"], "The title"),
+    (["## Only a section", "no heading"], "notes")])
+def test_a_notebook_calls_itself_by_its_first_heading_or_its_file(tmp_path, sources, title):
+    cells = [{"cell_type": "code", "source": ["# a comment"], "metadata": {}}]
+    cells += [{"cell_type": "markdown", "source": [text], "metadata": {}} for text in sources]
+    path = tmp_path / "notes.ipynb"
+    path.write_text(json.dumps({"cells": cells}))
+    assert first_heading(path) == title
