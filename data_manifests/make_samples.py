@@ -21,7 +21,9 @@ from htcv_lib.data.depthmask import PARTS, number
 from htcv_lib.data.digits import read_idx
 from htcv_lib.data.fetch import locate
 from htcv_lib.data.identity_splits import of_split
+from htcv_lib.data.linear_light import area_average, shrunk, to_levels, to_linear, to_srgb
 from htcv_lib.data.manifest import load_manifest
+from htcv_lib.data.pictures import decode_picture
 from htcv_lib.data.room_textures import NEVER
 from htcv_lib.data.triplets import OBJECT
 
@@ -32,6 +34,8 @@ MNIST_COUNTS = {"train": 2000, "t10k": 1000}
 TRIPLET_SIDE = 96  # pixels of a sample's composite and depth
 CIFAR_SHAPES = {"train": (25, 40), "test": (25, 20)}  # rows, columns of a mosaic
 TEXTURES = {"monet": {"train": 15, "val": 4, "test": 5}, "kodak": {"train": 4, "val": 1, "test": 1}}  # by identity
+SEQUENCE_SIDE = 64  # pixels of a view of a sample's sequence
+RENDERED = ("030", "031", "032", "042", "043", "044")  # of three in a row, the third is for validation, as in the pack
 BIG_BREEDS = 100  # pairs of one breed in a list, from which the rest is filled up
 
 
@@ -160,13 +164,46 @@ def textures_sample(folder: Path) -> list[Path]:
     return [folder / "base_images.tar"]
 
 
+def jpeg_sequence_picture(content: bytes) -> bytes:
+    """A picture at 64 x 64 px, averaged in linear light, as JPEG with all its colours."""
+    small = Image.fromarray(shrunk(decode_picture(content), SEQUENCE_SIDE).permute(1, 2, 0).numpy())
+    return encoded(small, format="JPEG", quality=95, subsampling=0, optimize=True)
+
+
+def rendered_sample(folder: Path) -> list[Path]:
+    """Two of validation, four of testing, in the folders of the pack: views and irradiance at 64 px, masks as there."""
+    [archive] = locate(load_manifest("rendered_sequences")).values()
+    members = {}
+    for name, content in read_members(archive, lambda name: name.split("/")[0] in RENDERED):
+        place = PurePosixPath(name)
+        if place.stem.endswith("-irradiance"):
+            light = area_average(to_linear(decode_picture(content)), SEQUENCE_SIDE)
+            small = Image.fromarray(to_levels(to_srgb(light)).permute(1, 2, 0).numpy())
+            members[name] = encoded(small, format="WEBP", quality=95, method=6)
+        elif place.stem.endswith("-m") or place.stem == "info":
+            members[name] = content
+        else:
+            members[f"{place.with_suffix('.jpg')}"] = jpeg_sequence_picture(content)
+    write_tar(folder / "rendered_sequences.tar.gz", members)
+    return [folder / "rendered_sequences.tar.gz"]
+
+
+def sidar_sample(folder: Path) -> list[Path]:
+    """Both sequences, squashed to 64 x 64, in the folders of the pack; of the second all eleven views."""
+    [archive] = locate(load_manifest("sidar_sample")).values()
+    pack = read_members(archive, lambda name: True)
+    members = {f"{PurePosixPath(name).with_suffix('.jpg')}": jpeg_sequence_picture(content) for name, content in pack}
+    write_tar(folder / "sidar.tar.gz", members)
+    return [folder / "sidar.tar.gz"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "samples")
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for path in [*pets_sample(folder), *mnist_sample(folder), *cifar_sample(folder), *depthmask_sample(folder),
-                 *textures_sample(folder)]:
+                 *textures_sample(folder), *rendered_sample(folder), *sidar_sample(folder)]:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         print(f"- path: samples/{path.relative_to(folder)}\n  size: {path.stat().st_size}\n"
               f"  checksum: sha256:{digest}")
