@@ -15,5 +15,11 @@ MODULES = {
     "focal": ("focal_bin_loss", "focal_depth_loss"),
     "log_depth": ("gradient_matching_loss", "silog_gradient_loss", "silog_loss"),
     "mask_depth": ("LOSSES", "mask_depth_loss"),
+    "distances": ("charbonnier", "distance", "weighted_mae"),
+    "mask_terms": ("balanced_bce", "mask_decay", "positive_weight", "weight_penalty"),
+    "decomposition": ("base_loss", "frames_loss", "joint_loss", "regularised_loss", "rgb_loss"),
+    "layer_priors": ("exclusion", "mask_prior", "smoothness", "sparsity"),
+    "set_decomposition": ("LABELLED", "UNLABELLED", "labelled_loss", "unlabelled_loss"),
+    "matched_layers": ("MATCHED", "matched_loss"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

@@ -25,5 +25,12 @@ MODULES = {
     "boundary_f": ("boundary_f_score",),
     "depth_error": ("abs_rel", "delta_accuracy", "depth_rmse"),
     "mask_depth_scores": ("score_mask_depth",),
+    "decomposition_as_reported": ("score_as_reported",),
+    "decomposition_scores": ("implied_irradiance", "score_decomposition", "score_original"),
+    "flatness": ("constancy",),
+    "layer_effects": ("predicted_effects", "true_effects"),
+    "layer_scores": ("irradiance_scores", "layer_correlation", "layer_mae"),
+    "leakage": ("Leakage", "leakage_matrix"),
+    "precision_recall": ("average_precision",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)
