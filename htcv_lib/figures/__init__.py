@@ -16,5 +16,10 @@ MODULES = {
     "trade": ("sweep", "trade_off"),
     "balance": ("balance_curves",),
     "lr_range": ("lr_range_figure",),
+    "decomposition_sheets": (
+        "DECOMPOSITION_COLUMNS", "decomposition_sheet", "decomposition_tiles", "label_sheet", "label_tiles",
+    ),
+    "leakage_figure": ("leakage_heatmap", "leakage_table"),
+    "collapse_curves": ("collapse_panels",),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

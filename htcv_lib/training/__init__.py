@@ -31,5 +31,23 @@ MODULES = {
     "weights": ("load_weights",),
     "lr_range": ("SuggestedLR", "lr_range_test", "suggested_lr"),
     "tensorboard": ("log_to_tensorboard",),
+    "pseudo_labels": ("LightingLabels", "lighting_labels", "occlusion_labels", "residual_labels"),
+    "decomposition": (
+        "decomposition_objective", "frames_objective", "joint_objective", "lighting_objective", "mask_objective",
+        "original_objective", "regularised_objective", "rgb_objective", "set_objective", "stage_objective",
+    ),
+    "decomposition_scores": (
+        "constancy_of", "evaluate_decomposition", "evaluate_objective", "evaluate_original", "leakage_of",
+        "mean_scores", "predict_decomposition", "score_sequences",
+    ),
+    "collapse": ("CollapseRule", "CollapseWatch", "Verdict", "collapse_verdict", "copied"),
+    "stages": ("Stage", "hand_on", "train_stage", "train_stages"),
+    "distributed": ("Group", "averaged", "process_group"),
+    "decomposition_watch": ("describe_training", "watch_decomposition"),
+    "label_scores": ("score_found_masks", "score_labels"),
+    "label_sets": ("with_pseudo_labels",),
+    "layer_labels": ("matched_objective",),
+    "placement": ("place_sequences",),
+    "stage_scores": ("describe_masks", "evaluate_views", "scores_of_stage"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)
