@@ -48,6 +48,6 @@ MODULES = {
     "label_sets": ("with_pseudo_labels",),
     "layer_labels": ("matched_objective",),
     "placement": ("place_sequences",),
-    "stage_scores": ("describe_masks", "evaluate_views", "scores_of_stage"),
+    "stage_scores": ("describe_masks", "evaluate_views", "scores_of_stage", "shadow_likeness"),
 }
 __getattr__, __dir__, __all__ = attach(__name__, MODULES)

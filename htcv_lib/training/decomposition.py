@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htcv_lib.losses.decomposition import base_loss, frames_loss, joint_loss, regularised_loss, rgb_loss
@@ -93,14 +94,16 @@ def lighting_objective(model: nn.Module, batch: Batch, metric: str = "mae", orde
     return {"loss": distance(metric)(relit, batch[target])}
 
 
-def mask_objective(model: nn.Module, batch: Batch, target: str = "pseudo_mask") -> Terms:
+def mask_objective(model: nn.Module, batch: Batch, target: str = "pseudo_mask", weighted: bool = True) -> Terms:
     """Stage "mask": cross-entropy whose positive weight is counted in each batch, see `balanced_bce`.
 
     Args:
         target: Field (B, 1, T, H, W) in {0, 1} to reach; thresholded at 0.5.
+        weighted: False leaves the positive weight out, to see what it does.
     """
     pred = floats(model(batch["image"], heads=("occlusion",)))
-    return {"loss": balanced_bce(pred.mask_logits, (batch[target] > 0.5).float())}
+    loss = balanced_bce if weighted else F.binary_cross_entropy_with_logits
+    return {"loss": loss(pred.mask_logits, (batch[target] > 0.5).float())}
 
 
 def rgb_objective(model: nn.Module, batch: Batch, version: int = 1, source: str = "predicted", soft: bool = False,
@@ -139,10 +142,18 @@ def rgb_objective(model: nn.Module, batch: Batch, version: int = 1, source: str 
                     decay_weight, metric, decay)
 
 
-def joint_objective(model: nn.Module, batch: Batch, order: str = LIGHT_LAST, **settings: Any) -> Terms:
-    """Stage "joint": all heads together; `settings` of `joint_loss`."""
+def joint_objective(model: nn.Module, batch: Batch, order: str = LIGHT_LAST, source: str = "true",
+                    **settings: Any) -> Terms:
+    """Stage "joint": all heads together; `settings` of `joint_loss`.
+
+    Args:
+        source: The clean picture that is relit: "true", as in the code, or "predicted".
+    """
+    if source not in ("predicted", "true"):
+        raise ValueError(f"source is predicted or true, got {source!r}")
     pred = floats(model(batch["image"]))
-    return joint_loss(pred.relit(order), pred.mask, pred.original, batch["original"], batch["image"], **settings)
+    behind = pred._replace(original=batch["original"]) if source == "true" else pred
+    return joint_loss(behind.relit(order), pred.mask, pred.original, batch["original"], batch["image"], **settings)
 
 
 OBJECTIVES: Mapping[str, Callable[..., Terms]] = {

@@ -35,16 +35,24 @@ def describe_training(history: History, verdict: Verdict, epochs: int, phase: st
         epochs: Planned; a training that stopped has fewer.
         phase: Whose columns are read.
 
-    Returns collapsed and, with a collapse, recovered (0 or 1) and collapse_epoch; grad_norm_max, the largest mean of
-    an epoch; steadiness, the standard deviation of the change of the logarithm of the training loss from epoch to
-    epoch over the second half (absent below 4 epochs or for a loss that is not above 0); early_psnr, the clean
-    picture's on validation sequences once a quarter of the planned epochs is over; val_loss, the last one.
+    Returns collapsed and, with a collapse, recovered (0 or 1), collapse_epoch, and loss_rise and val_loss_rise, the
+    last losses over the lowest before it; loss_fall, the first epoch's training loss over the lowest before a collapse;
+    grad_norm_max, the largest mean of an epoch; steadiness, the standard deviation of the change of the logarithm of
+    the training loss from epoch to epoch over the second half (absent below 4 epochs or for a loss that is not above
+    0); early_psnr, the clean picture's on validation sequences once a quarter of the planned epochs is over; val_loss,
+    the last one.
     """
     found = {"collapsed": float(verdict.collapsed), "val_loss": verdict.last}
-    if verdict.collapsed:
-        found |= {"collapse_epoch": float(verdict.epoch), "recovered": float(bool(verdict.recovered))}
-    found["grad_norm_max"] = max((row[f"train/{phase}/grad_norm"] for row in history.rows), default=math.nan)
     losses = np.array([row[f"train/{phase}/loss"] for row in history.rows])
+    healthy = losses[[row["epoch"] < (verdict.epoch or math.inf) for row in history.rows]] if len(losses) else losses
+    if len(healthy):
+        found["loss_fall"] = float(losses[0] / healthy.min())
+    if verdict.collapsed:
+        found |= {"collapse_epoch": float(verdict.epoch), "recovered": float(bool(verdict.recovered)),
+                  "val_loss_rise": verdict.last / verdict.best}
+        if len(healthy):
+            found["loss_rise"] = float(losses[-1] / healthy.min())
+    found["grad_norm_max"] = max((row[f"train/{phase}/grad_norm"] for row in history.rows), default=math.nan)
     if len(losses) >= 4 and (losses > 0).all():
         found["steadiness"] = float(np.diff(np.log(losses[len(losses) // 2 :])).std())
     quarter = math.ceil(epochs / 4)

@@ -34,18 +34,18 @@ def score_labels(batches: Iterable[Batch]) -> dict[str, float]:
         batches: With image, original, mask, what is known of shadow, light and irradiance, and the fields of
             `with_pseudo_labels`. Where there is a second mask, of the residual, it is called pseudo_residual.
 
-    Returns, with the prefix label_: what `light_scores` measures outside occluders, and mask_iou_ssim, mask_f1_ssim
-    of pseudo_mask, mask_iou_residual and mask_f1_residual of pseudo_residual.
+    Returns what `light_scores` measures outside occluders, of the labels as if they were predictions; mask_iou, mask_f1
+    and mask_share, the share of positives, of pseudo_mask; mask_iou_residual and mask_f1_residual of pseudo_residual.
     """
     rows = []
     for batch in batches:
         labels = RelitLabels(batch["original"], batch["pseudo_light"], batch["pseudo_shadow"], batch["pseudo_relit"])
         row = light_scores(labels, batch, ~(batch["mask"] > OCCLUDED), "light_first")
-        for name, field in (("ssim", "pseudo_mask"), ("residual", "pseudo_residual")):
+        for ending, field in (("", "pseudo_mask"), ("_residual", "pseudo_residual")):
             if field in batch:
-                row |= {f"mask_iou_{name}": mask_iou(batch[field], batch["mask"]),
-                        f"mask_f1_{name}": mask_dice(batch[field], batch["mask"])}
-        rows.append({f"label_{name}": values for name, values in row.items()})
+                row |= {f"mask_iou{ending}": mask_iou(batch[field], batch["mask"]),
+                        f"mask_f1{ending}": mask_dice(batch[field], batch["mask"])}
+        rows.append(row | {"mask_share": batch["pseudo_mask"].double().flatten(1).mean(dim=1)})
     return mean_scores(gathered(rows))
 
 

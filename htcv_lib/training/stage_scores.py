@@ -7,6 +7,8 @@ from torch import Tensor
 
 from htcv_lib.metrics.binary_mask import mask_iou
 from htcv_lib.metrics.decomposition_scores import Predicted, views_ssim_map
+from htcv_lib.metrics.flip import linear
+from htcv_lib.metrics.layer_scores import layer_correlation, luminance
 from htcv_lib.metrics.reconstruction import psnr_of
 from htcv_lib.training.decomposition_scores import Predict, gathered, mean_scores, predictions
 from htcv_lib.training.phase import Batch
@@ -50,6 +52,19 @@ def evaluate_views(model: Predict, batches: Iterable[Batch], amp: bool | None = 
         {"recomposition_psnr": psnr_of((drawn - batch["image"]).double().square().flatten(1).mean(dim=1)),
          "recomposition_ssim": views_ssim_map(drawn, batch["image"]).flatten(1).mean(dim=1)}
         for batch, drawn in predictions(model, batches, amp)))
+
+
+def shadow_likeness(pred: Predicted, originals: Tensor) -> dict[str, float]:
+    """shadow_picture_correlation: of predicted shadows with the luminance of the clean picture they fall on, over all
+    pixels and views of a sequence, mean over sequences. A true shadow does not know what it falls on.
+
+    Args:
+        pred: Of a whole set, shadow (N, 1, T, H, W), on the CPU.
+        originals: (N, 3, 1, H, W), uint8 or floats in [0, 1].
+    """
+    grey = luminance(linear(in_unit(originals.cpu()).double())).expand_as(pred.shadow)
+    return mean_scores({"shadow_picture_correlation":
+                        layer_correlation(pred.shadow, grey, torch.ones_like(grey, dtype=torch.bool))})
 
 
 def in_unit(values: Tensor) -> Tensor:

@@ -304,6 +304,15 @@ def test_fewer_than_ten_seeds_are_called_preliminary_and_decide_nothing(toy):
     assert "htcv-is-supported" not in html and "htcv-is-undecided" in html
 
 
+def test_claims_of_one_section_can_stand_on_a_page_of_their_own(toy):
+    second = CLAIMS.replace("section: Observations, where: second", "section: Second part, where: second")
+    (toy.root / "book" / "claims.yml").write_text(second)
+    toy.page("```{verdict-bar} toy Second part\n```\n\n```{claims} toy Second part\n```")
+    html, warnings = toy.build()
+    assert warnings == "" and "How 1 claim fared" in html
+    assert "A guess about a cause." in html and "The first run is said to win." not in html
+
+
 def test_the_verdict_bar_counts_the_claims_by_word(toy):
     html, _ = judged(toy, seeds=10)
     bar = html[html.index('class="htcv-verdicts"'):html.index('class="htcv-claims"')]

@@ -19,14 +19,15 @@ def test_there_is_a_manifest_for_every_data_set_of_the_book():
     assert set(manifest_names()) >= {
         "oxford_pets", "oxford_pets_630", "oxford_pets_images_1470", "mnist", "cifar10_pack", "rendered_sequences",
         "monet", "kodak", "sidar_sample", "depthmask_sample", "phong_spheres", "base_images", "standing_pets",
-        "distorted_sequences"}
+        "distorted_sequences", "matched_sequences"}
 
 
 @pytest.mark.parametrize("name", manifest_names())
 def test_a_manifest_has_licence_citation_sizes_and_splits_that_say_what_they_are(name):
     manifest = load_manifest(name)
     assert manifest.license and manifest.cite and manifest.fields and manifest.splits
-    assert manifest.files or name in ("phong_spheres", "standing_pets", "distorted_sequences")  # which are computed
+    assert manifest.files or name in ("phong_spheres", "standing_pets", "distorted_sequences",
+                                     "matched_sequences")  # which are computed
     assert all(file.size for file in manifest.files)
     for file in manifest.files:
         assert file.url is None or file.url.startswith("https://")

@@ -159,6 +159,8 @@ def test_the_mask_stage_weighs_occluded_pixels_by_their_rarity_in_the_batch():
     right = torch.nn.functional.softplus(torch.tensor(-LOGIT)).item()
     # a quarter of the pixels is positive: weight 3
     assert number(mask_objective(Fixed(), batch())) == pytest.approx(0.25 * 3 * wrong + 0.75 * right, rel=1e-5)
+    plain = mask_objective(Fixed(), batch(), weighted=False)
+    assert number(plain) == pytest.approx(0.25 * wrong + 0.75 * right, rel=1e-5)
 
 
 @pytest.mark.parametrize(("settings", "behind"), [
@@ -190,8 +192,10 @@ def test_plain_the_mask_of_the_rgb_stage_learns_nothing_and_either_regularisatio
 
 
 def test_the_joint_stage_pays_nothing_under_the_mask_whatever_its_colour():
-    terms = joint_objective(Fixed(), batch())
+    terms = joint_objective(Fixed(), batch(), source="predicted")
     assert number(terms, "recomposition") == pytest.approx(0.1) and number(terms, "original") == pytest.approx(0.14)
+    of_true = joint_objective(Fixed(), batch())
+    assert number(of_true, "recomposition") == pytest.approx(0.7 * 0.8 + 0.1 - 0.6)
     hidden = joint_objective(Fixed(logit=LOGIT), batch())
     assert number(hidden, "recomposition") == 0
     assert gradient(joint_objective, Fixed(), "occlusion") is None

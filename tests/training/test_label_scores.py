@@ -23,15 +23,15 @@ def batch():
 
 def test_true_labels_have_no_error_and_a_mask_moved_by_half_its_height_a_third_of_overlap(batch):
     found = score_labels([batch])
-    assert found["label_shadow_mae"] == 0 and found["label_shadow_correlation"] == pytest.approx(1)
-    assert found["label_mask_iou_ssim"] == 1
-    assert found["label_mask_iou_residual"] == pytest.approx(3 / 9)  # rows 3 to 5 of 0 to 8
+    assert found["shadow_mae"] == 0 and found["shadow_correlation"] == pytest.approx(1)
+    assert found["mask_iou"] == 1 and found["mask_share"] == pytest.approx(1 / 6)  # half of one view of three
+    assert found["mask_iou_residual"] == pytest.approx(3 / 9)  # rows 3 to 5 of 0 to 8
 
 
 def test_what_an_occluder_hides_does_not_count_against_a_label(batch):
     wrong = torch.where(batch["mask"] > 0.5, 0.0, batch["shadow"])
-    assert score_labels([batch | {"pseudo_shadow": wrong}])["label_shadow_mae"] == 0
-    assert score_labels([batch | {"pseudo_shadow": batch["shadow"] - 0.2}])["label_shadow_mae"] == pytest.approx(0.2)
+    assert score_labels([batch | {"pseudo_shadow": wrong}])["shadow_mae"] == 0
+    assert score_labels([batch | {"pseudo_shadow": batch["shadow"] - 0.2}])["shadow_mae"] == pytest.approx(0.2)
 
 
 def test_irradiance_is_read_from_the_labels_own_relit_picture(batch):
@@ -39,7 +39,7 @@ def test_irradiance_is_read_from_the_labels_own_relit_picture(batch):
     linear = ((batch["shadow"] + 0.055) / 1.055) ** 2.4  # of a white pigment, where sRGB has its curve
     white = known | {"original": torch.ones(2, 3, 1, 12, 12), "pseudo_relit": batch["shadow"].expand(-1, 3, -1, -1, -1),
                      "irradiance": linear.expand(-1, 3, -1, -1, -1)}
-    assert score_labels([white])["label_irradiance_correlation"] == pytest.approx(1, abs=1e-4)
+    assert score_labels([white])["irradiance_correlation"] == pytest.approx(1, abs=1e-4)
 
 
 def test_found_masks_are_ranked_by_what_is_sparse(batch):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from htcv_lib.training.stage_scores import describe_masks, evaluate_views, scores_of_stage
+from htcv_lib.training.stage_scores import describe_masks, evaluate_views, scores_of_stage, shadow_likeness
 
 SCORES = {"original_psnr": 20.0, "irradiance_mae": 0.1, "mask_iou": 0.5, "occlusion_mae": 0.2,
           "recomposition_psnr": 25.0}
@@ -25,6 +25,15 @@ def test_an_occlusion_branch_that_copies_and_covers_everything():
     found = describe_masks(everywhere, {"image": image, "pseudo_mask": (label * 255).to(torch.uint8)})
     assert found["mask_share"] == 1 and found["mask_label_iou"] == pytest.approx(0.5)
     assert found["occlusion_copy_psnr"] == pytest.approx(20, abs=1e-3)  # 10 log10(1 / 0.1 ** 2)
+
+
+def test_a_shadow_that_shows_the_picture_is_told_from_one_that_does_not():
+    half = torch.zeros(2, 3, 1, 8, 8)
+    half[..., :4] = 1  # left white, right black
+    painted = SimpleNamespace(shadow=0.2 + 0.6 * half[:, :1].expand(-1, -1, 4, -1, -1))
+    assert shadow_likeness(painted, (half * 255).to(torch.uint8))["shadow_picture_correlation"] == pytest.approx(1)
+    other = SimpleNamespace(shadow=painted.shadow.transpose(3, 4).contiguous())  # upper half light, lower half dark
+    assert shadow_likeness(other, half)["shadow_picture_correlation"] == pytest.approx(0, abs=1e-9)
 
 
 def test_views_drawn_with_a_known_error_have_its_psnr():
