@@ -140,8 +140,10 @@ def run_page(env: BuildEnvironment, run: str) -> str | None:
 
 
 def chapter_page(env: BuildEnvironment, family: str) -> str | None:
-    name = f"book/pages/{family}/chapter"
-    return name if name in env.found_docs else None
+    """The first chapter of a family, if the book has it."""
+    known = state(env.app).family(family)
+    names = [f"book/pages/{family}/{chapter.removesuffix('.ipynb')}" for chapter in (known.chapters if known else [])]
+    return next((name for name in names if name in env.found_docs), None)
 
 
 def link(env: BuildEnvironment, docname: str | None, anchor: str = "") -> str:

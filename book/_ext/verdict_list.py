@@ -25,24 +25,26 @@ PAGE = "book/claims"
 
 
 class VerdictBar(SphinxDirective):
-    """Counts over all families, or over the one named, each linked to its claims."""
+    """Counts over all families, or over the one named, or over one of its sections, each linked to its claims."""
 
-    optional_arguments = 1
+    optional_arguments = 2
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
-        html = verdict_bar(self.env, state, self.arguments[0] if self.arguments else "")
+        html = verdict_bar(self.env, state, *self.arguments)
         return [raw(html)] if html else [calm(NONE_YET)]
 
 
 class Claims(SphinxDirective):
-    """Every claim of a family, in the report's order."""
+    """Every claim of a family, or of one of its sections, in the report's order."""
 
-    optional_arguments = 1
+    optional_arguments = 2
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
-        chosen = chosen_verdicts(state, self.arguments[0] if self.arguments else "")
+        chosen = chosen_verdicts(state, *self.arguments)
         track(self.env, (record for verdict in chosen for name in verdict.runs
                          if (record := state.references.get(name))))
         if not chosen:
@@ -52,13 +54,15 @@ class Claims(SphinxDirective):
                     "</ol>")]
 
 
-def chosen_verdicts(state: BookState, family: str = "") -> list[Verdict]:
-    return [verdict for name, verdicts in state.verdicts.items() if family in ("", name) for verdict in verdicts]
+def chosen_verdicts(state: BookState, family: str = "", section: str = "") -> list[Verdict]:
+    """Those of a family, and of a section of its report as claims.yml calls it."""
+    return [verdict for name, verdicts in state.verdicts.items() if family in ("", name) for verdict in verdicts
+            if section in ("", verdict.claim.report["section"])]
 
 
-def verdict_bar(env: BuildEnvironment, state: BookState, family: str = "") -> str:
+def verdict_bar(env: BuildEnvironment, state: BookState, family: str = "", section: str = "") -> str:
     """A bar of coloured parts and, below, the counts in words; empty if nothing has been judged."""
-    verdicts = chosen_verdicts(state, family)
+    verdicts = chosen_verdicts(state, family, section)
     counts = Counter(verdict.word for verdict in verdicts)
     if not counts:
         return ""
