@@ -114,8 +114,8 @@ def describe(record: Record, origin: str) -> list[tuple[str, str]]:
 
 
 def parameter_table(record: Record, meanings: dict[str, str]) -> str:
-    rows = [[f"<code>{escape(name)}</code>", f"<code>{escape(repr(value))}</code>", escape(meanings.get(name, ""))]
-            for name, value in record.parameters.items()]
+    rows = [[f"<code>{escape(name)}</code>", f"<code>{escape(repr(value))}</code>",
+             escape(meanings.get(name) or "as its name says")] for name, value in record.parameters.items()]
     return table("Parameters", ["Name", "Value", "Meaning"], rows, label=f"Parameters of {record.run}")
 
 

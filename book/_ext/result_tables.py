@@ -84,7 +84,7 @@ class ResultsTable(SphinxDirective):
             address = link(self.env, run_page(self.env, mine[0].run))
             mark = " <abbr class='htcv-stale' title='The run has changed since; see Status'>†</abbr>" if stale else ""
             rows.append([anchor(entry.get("title", variant), address) + mark,
-                         escape(setting_of(family, variant)), str(len(mine)),
+                         escape(setting_of(family, variant) or "yardstick"), str(len(mine)),
                          *(cell(mine, metric, family) for metric in metrics)])
         caption = f"References: {spell_place(where)}; mean ± 95 % half-interval"
         head = ["Run", "Setting", "n", *(title_of(family, metric) for metric in metrics)]

@@ -58,7 +58,7 @@ def process_group(rank: int | None = None, world: int | None = None,
 
     Args:
         rank, world: Which of how many processes; by default what `torchrun` says, without it one process alone.
-        rendezvous: Where they meet, for example "file:///tmp/meeting", a file that does not exist yet; by default as
+        rendezvous: Where they meet, for example "tcp://10.0.0.1:29500", or a new file all of them see; by default as
             `torchrun` says.
 
     NCCL with a GPU for each process, else gloo.
