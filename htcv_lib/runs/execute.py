@@ -82,25 +82,27 @@ def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
     begin = time.perf_counter()
     log = tasks[0].root / "runs" / "kernels.log"
     log.parent.mkdir(exist_ok=True)
-    with ProcessPoolExecutor(min(len(free), len(tasks)), multiprocessing.get_context("spawn"),
-                             initializer=_log_stderr, initargs=(str(log),)) as pool:
-        while waiting or running:
-            _drop_hopeless(waiting, outcomes, say)
-            for task in [task for task in waiting if set(task.needs) <= _done(outcomes, tasks)]:
-                if not free:
-                    break
-                slot = free.pop(0)
-                waiting.remove(task)
-                running[pool.submit(execute_one, task, slot)] = (task, slot)
-            if not running:
-                continue
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                task, slot = running.pop(future)
-                free.append(slot)
-                outcomes[task.label] = outcome = _result(future, task)
-                say(_line(outcome, len(outcomes), len(tasks), time.perf_counter() - begin,
-                          sum(other.minutes for other in waiting + [pair[0] for pair in running.values()]),
-                          len(free) + len(running)))
+    while waiting:  # once more if a worker was killed: its pool takes no further task
+        with ProcessPoolExecutor(min(len(free), len(tasks)), multiprocessing.get_context("spawn"),
+                                 initializer=_log_stderr, initargs=(str(log),)) as pool:
+            broken = False
+            while running or (waiting and not broken):
+                _drop_hopeless(waiting, outcomes, say)
+                ready = [] if broken else [task for task in waiting if set(task.needs) <= _done(outcomes, tasks)]
+                for task, slot in zip(ready, list(free), strict=False):
+                    free.remove(slot)
+                    waiting.remove(task)
+                    running[pool.submit(execute_one, task, slot)] = (task, slot)
+                if not running:
+                    continue
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    task, slot = running.pop(future)
+                    free.append(slot)
+                    broken |= isinstance(future.exception(), BrokenProcessPool)
+                    outcomes[task.label] = outcome = _result(future, task)
+                    say(_line(outcome, len(outcomes), len(tasks), time.perf_counter() - begin,
+                              sum(other.minutes for other in waiting + [pair[0] for pair in running.values()]),
+                              len(free) + len(running)))
     return [outcomes[task.label] for task in tasks]
 
 
