@@ -79,11 +79,17 @@ def evaluate_original(predict: Predict, batches: Iterable[Batch], amp: bool | No
 
 
 def leakage_of(model: Predict, batches: Iterable[Batch], order: str = LIGHT_LAST, true_order: str | None = None,
-               amp: bool | None = None) -> Leakage:
+               hard: bool = True, amp: bool | None = None) -> Leakage:
     """Leakage over a whole set, see `leakage_matrix`: `.entries()` for a record, from which `leakage_table` of
-    `htcv_lib.figures` makes the matrix."""
+    `htcv_lib.figures` makes the matrix.
+
+    Args:
+        hard: Cut the mask at one half, as such networks compose; `hard=False` for networks trained with soft masks.
+    """
     total = None
     for batch, pred in predictions(model, batches, amp):
+        if hard:
+            pred = pred._replace(mask=(pred.mask > 0.5).to(pred.mask.dtype))
         found = leakage_matrix(pred, batch, order, true_order)
         total = found if total is None else total + found
     return Leakage(total.true, total.predicted, total.products.cpu(), total.overlaps.cpu())

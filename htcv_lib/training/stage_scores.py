@@ -15,7 +15,8 @@ from htcv_lib.training.phase import Batch
 
 CLEAN = ("original_",)
 LIT = (*CLEAN, "shadow_", "light_", "irradiance_")
-JUDGED = {"original": CLEAN, "lighting": LIT, "mask": (*LIT, "mask_")}  # of the other stages, everything
+JUDGED = {"original": CLEAN, "lighting": LIT, "mask": (*LIT, "mask_"),
+          "joint": (*LIT, "mask_", "recomposition_")}  # of the stage rgb, everything; joint trains no colours
 
 
 def scores_of_stage(stage: str, scores: Mapping[str, float]) -> dict[str, float]:
@@ -36,12 +37,13 @@ def describe_masks(pred: Predicted, fields: Mapping[str, Tensor]) -> dict[str, f
         fields: The set's tensors in the same order: image (N, 3, T, H, W) and pseudo_mask (N, 1, T, H, W), uint8 or
             floats in [0, 1].
 
-    Returns mask_share, the mean of the mask; mask_label_iou, its overlap with the pseudo-label; and occlusion_copy_psnr
-    in dB, the colours against the views over all pixels: an autoencoder copies what it sees.
+    Returns mask_share, the share of pixels whose mask exceeds one half; mask_label_iou, its overlap with the
+    pseudo-label; and occlusion_copy_psnr in dB, the colours against the views over all pixels: an autoencoder copies
+    what it sees.
     """
     image, label = (in_unit(fields[name].cpu()) for name in ("image", "pseudo_mask"))
     error = (pred.occlusion - image).double().square().flatten(1).mean(dim=1)
-    return mean_scores({"mask_share": pred.mask.double().flatten(1).mean(dim=1),
+    return mean_scores({"mask_share": (pred.mask > 0.5).double().flatten(1).mean(dim=1),
                         "mask_label_iou": mask_iou(pred.mask, label), "occlusion_copy_psnr": psnr_of(error)})
 
 

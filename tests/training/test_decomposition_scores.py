@@ -125,6 +125,9 @@ def test_leakage_of_the_truth_is_the_identity_and_of_swapped_layers_is_not():
     leakage = leakage_of(Oracle(data), data)
     assert leakage.true == ("shadow", "light", "occlusion") and leakage.predicted[3] == "original"
     torch.testing.assert_close(leakage.unmixed, torch.eye(3, 4, dtype=torch.float64), atol=1e-5, rtol=0)
+    faint = Oracle(data, mask=lambda mask: 0.4 * mask)  # below one half: a cut mask hides nothing
+    assert leakage_of(faint, data).entries()["occlusion>occlusion"] == pytest.approx(0, abs=1e-6)
+    assert leakage_of(faint, data, hard=False).entries()["occlusion>occlusion"] == pytest.approx(0.4, abs=1e-5)
     blind = Oracle(data, shadow=torch.ones_like)
     assert leakage_of(blind, data).entries()["shadow>shadow"] == pytest.approx(0, abs=1e-6)
 

@@ -30,6 +30,14 @@ def test_a_quarter_of_the_planned_epochs_counts_not_of_those_that_were_run():
     assert describe_training(history([1.0] * 8), STEADY, epochs=16)["early_psnr"] == 14.0
 
 
+def test_a_penalty_on_weights_does_not_make_a_training_look_steady():
+    plain, penalised = (history([8, 4, 2, 1, 1, 0.5, 0.5, 0.25]) for _ in range(2))
+    for row in penalised.rows:
+        row["train/decomposer/loss"] += 3.0
+        row["train/decomposer/weights"] = 3.0
+    assert describe_training(penalised, STEADY, epochs=8) == describe_training(plain, STEADY, epochs=8)
+
+
 def test_a_collapse_says_when_how_far_and_whether_it_healed():
     collapsed = Verdict(True, 3, "loss", False, 2, 0.1, 0.7)
     found = describe_training(history([1.0, 0.5, 0.2, 2.0]), collapsed, epochs=30)
