@@ -39,8 +39,8 @@ def describe_training(history: History, verdict: Verdict, epochs: int, phase: st
     last losses over the lowest before it; loss_fall, the first epoch's training loss over the lowest before a collapse;
     grad_norm_max, the largest mean of an epoch; steadiness, the standard deviation of the change of the logarithm of
     the training loss from epoch to epoch over the second half (absent below 4 epochs or for a loss that is not above
-    0), all without the penalty "weights" on the size of weights, if there is one; early_psnr, the clean picture's on validation sequences once a quarter of the planned epochs is over; val_loss,
-    the last one.
+    0); early_psnr, the clean picture's on validation sequences once a quarter of the planned epochs is over; val_loss,
+    the last one. Training losses count without "weights", the penalty on the size of weights.
     """
     found = {"collapsed": float(verdict.collapsed), "val_loss": verdict.last}
     losses = np.array([row[f"train/{phase}/loss"] - row.get(f"train/{phase}/weights", 0.0) for row in history.rows])
