@@ -1,15 +1,17 @@
 """References: committed records. Written only here, only from a clean tree.
 
-A reference also holds a fingerprint: the first losses of a tiny fp32 CPU version of the run. If a
+A reference also holds a fingerprint: the first losses and the scores of a tiny fp32 CPU version of the run. If a
 refactor changes keys but reproduces the fingerprint exactly, the key may be renewed without training.
 """
 
 import shutil
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from htcv_lib.runs.build import BuildReport
 from htcv_lib.runs.execute import Slot, Task, execute
 from htcv_lib.runs.freshness import run_states
+from htcv_lib.runs.keys import digest
 from htcv_lib.runs.machine import git_state
 from htcv_lib.runs.plan import Book, PlanError
 from htcv_lib.runs.project import Project
@@ -17,6 +19,7 @@ from htcv_lib.runs.records import Record, check_sizes, write_json
 
 KEPT = ("history.csv", "samples.png", "samples.json")
 FINGERPRINT_STEPS = 20
+TIMED = {"waiting"}  # metrics that measure the machine
 
 
 def require_clean_tree(project: Project) -> None:
@@ -32,7 +35,7 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
     """Copy the runs of this machine that `book/runs` does not have yet, with a fingerprint; returns their names."""
     new = {state.run.name: state.measured for state in report.states
            if state.measured and not (state.reference and state.reference.finished == state.measured.finished)}
-    losses = fingerprints(new, project, say)
+    found = fingerprints(new, project, say)
     for name, record in new.items():
         target = project.reference(record.profile, name)
         for profile in ("laptop",) if record.profile == "full" else ():
@@ -45,13 +48,16 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
             if path.exists() and (path.name == "history.csv" or path.read_bytes() != history):
                 shutil.copyfile(path, target / path.name)
         data = {key: value for key, value in record.data.items() if key != "first_losses"}  # of this machine only
-        write_json(target / "record.json", {**data, "fingerprint": losses.get(name, [])})
+        write_json(target / "record.json", data | found.get(name, {"fingerprint": []}))
         check_sizes(target)
     return list(new)
 
 
-def fingerprints(names: Iterable[str], project: Project, say: Callable[[str], None] = print) -> dict[str, list[float]]:
-    """Run name -> losses of the first 20 steps of its tiny version, for those that train; what they need runs first."""
+def fingerprints(names: Iterable[str], project: Project,
+                 say: Callable[[str], None] = print) -> dict[str, dict[str, Any]]:
+    """Run name -> fields of a record: "fingerprint", the losses of the first 20 steps of the run's tiny version, and
+    "fingerprint_scores", a digest of what it measured in the end. Runs that train nothing have no losses. What a run
+    needs is executed first."""
     names = set(names)
     if not names:
         return {}
@@ -68,7 +74,10 @@ def fingerprints(names: Iterable[str], project: Project, say: Callable[[str], No
     found = {}
     for state, outcome in zip(states, outcomes, strict=True):
         if outcome.ok and state.run.name in names:
-            found[state.run.name] = Record.load(outcome.folder).data["first_losses"][:FINGERPRINT_STEPS]
+            record = Record.load(outcome.folder)
+            scores = {name: f"{metric.value:.5g}" for name, metric in record.metrics.items() if name not in TIMED}
+            found[state.run.name] = {"fingerprint": record.data["first_losses"][:FINGERPRINT_STEPS],
+                                     "fingerprint_scores": digest(scores)}
     for name, folder in folders.items():
         shutil.rmtree(folder, ignore_errors=True)
         (project.resume / f"{keys[name]}.pt").unlink(missing_ok=True)
@@ -77,18 +86,23 @@ def fingerprints(names: Iterable[str], project: Project, say: Callable[[str], No
 
 
 def renew_keys(profile: str, project: Project, say: Callable[[str], None] = print) -> dict[str, bool]:
-    """For every stale reference: renew its key if, and only if, its fingerprint reproduces exactly."""
+    """For every stale reference: renew its key if, and only if, its fingerprint reproduces exactly.
+
+    Scores count, too, where the reference has their digest; older ones only have losses.
+    """
     states = [state for state in run_states(Book.load(project).runs(profile), project)
               if state.reference and state.reference.data["key"] != state.key]
-    losses = fingerprints([state.run.name for state in states], project, say)
+    found = fingerprints([state.run.name for state in states], project, say)
     renewed = {}
     for state in states:
         record = state.reference
-        known = record.data.get("fingerprint") or []
+        now, known = found.get(state.run.name, {}), record.data.get("fingerprint")
         same_parameters = record.data["parts"].get("parameters") == state.parts["parameters"]
-        renewed[state.run.name] = same = bool(known) and same_parameters and losses.get(state.run.name) == known
+        same_scores = record.data.get("fingerprint_scores") in (None, now.get("fingerprint_scores"))
+        same_losses = bool(known) and now.get("fingerprint") == known
+        renewed[state.run.name] = same = same_parameters and same_losses and same_scores
         if same:
-            write_json(record.folder / "record.json", {**record.data, "key": state.key, "parts": state.parts,
-                                                       "renewed_from": record.data["key"]})
+            write_json(record.folder / "record.json",
+                       record.data | now | {"key": state.key, "parts": state.parts, "renewed_from": record.data["key"]})
         say(f"  {state.run.name}: {'key renewed' if same else 'the fingerprint differs; train it again'}")
     return renewed

@@ -54,7 +54,7 @@ def test_a_reference_is_fresh_until_its_code_changes_and_again_once_renewed(toy,
     assert write_references(report, toy, lambda line: None) == ["toy/one/s0"]
     record = Record.load(toy.reference("laptop", "toy/one/s0"))
     assert record.data["fingerprint"] == [0.0, 1.0, 2.0]
-    assert "first_losses" not in record.data
+    assert "first_losses" not in record.data and len(record.data["fingerprint_scores"]) == 16
     assert status_lines("laptop", toy)[0] == "Profile laptop: 1 fresh, 0 stale, 0 missing"
 
     module = toy.root / "htcv_lib/metrics/toy.py"
@@ -62,6 +62,11 @@ def test_a_reference_is_fresh_until_its_code_changes_and_again_once_renewed(toy,
     assert "1 stale" in status_lines("laptop", toy)[0]
     assert renew_keys("laptop", toy, lambda line: None) == {"toy/one/s0": True}
     assert "1 fresh" in status_lines("laptop", toy)[0]
+
+    text = module.read_text()
+    module.write_text(text.replace("steps * slope", "steps * slope + 1"))  # the same losses, another score
+    assert renew_keys("laptop", toy, lambda line: None) == {"toy/one/s0": False}
+    module.write_text(text)
 
     notebook = toy.root / "notebooks/toy/run.ipynb"
     notebook.write_text(notebook.read_text().replace("slope * k", "slope * k + 1"))  # other losses
