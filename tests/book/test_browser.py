@@ -1,7 +1,11 @@
 """The built book in a real browser, from disk: every page, both colour schemes, desk and phone."""
 
+import multiprocessing
+import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
@@ -69,33 +73,46 @@ def axe_violations(page) -> list[str]:
             for rule in found if rule["id"] not in TOLERATED]
 
 
+def faults_of(paths: list[Path], size: dict[str, int]) -> dict[Path, list[str]]:
+    """What is wrong with each page in a window of that size, in both colour schemes; a browser of its own."""
+    from playwright.sync_api import sync_playwright
+
+    faults: dict[Path, list[str]] = {}
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        context = opened.new_context(viewport=size, color_scheme="light", offline=True)
+        for path in paths:
+            page = context.new_page()
+            found: list[str] = []
+            watch(page, found)
+            page.goto(path.as_uri(), wait_until="load")
+            page.evaluate(SETTLE)
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme,
+                                       timeout=5000)
+                found += [f"{scheme}: {fault}" for fault in axe_violations(page)]
+            found += [f"broken image {source}" for source in page.evaluate(BROKEN_IMAGES)]
+            found += [f"image without alt {source}" for source in page.evaluate(NO_ALT)]
+            if page.evaluate(OVERFLOW) > 0:
+                found.append(f"{page.evaluate(OVERFLOW)} px wider than the window")
+            if found:
+                faults[path] = found
+            page.close()
+        opened.close()
+    return faults
+
+
 @needs_browser
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_every_page_opens_from_disk_without_faults_in_both_schemes(built_book, browser, size):
-    faults: dict[str, list[str]] = {}
-    pages = html_pages(built_book)
+def test_every_page_opens_from_disk_without_faults_in_both_schemes(built_book, size):
+    pages, workers = html_pages(built_book), min(os.cpu_count() or 1, 8)
     assert len(pages) > 15
-    context = browser.new_context(viewport=size, color_scheme="light", offline=True)
-    for path in pages:
-        page = context.new_page()
-        found: list[str] = []
-        watch(page, found)
-        page.goto(path.as_uri(), wait_until="load")
-        page.evaluate(SETTLE)
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme,
-                                   timeout=5000)
-            found += [f"{scheme}: {fault}" for fault in axe_violations(page)]
-        found += [f"broken image {source}" for source in page.evaluate(BROKEN_IMAGES)]
-        found += [f"image without alt {source}" for source in page.evaluate(NO_ALT)]
-        if page.evaluate(OVERFLOW) > 0:
-            found.append(f"{page.evaluate(OVERFLOW)} px wider than the window")
-        if found:
-            faults[path.relative_to(built_book).as_posix()] = found
-        page.close()
-    context.close()
-    assert faults == {}, "\n".join(f"{name}: {fault}" for name, found in faults.items() for fault in found)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        shares = list(pool.map(partial(faults_of, size=size), [pages[k::workers] for k in range(workers)]))
+    faults = sorted((path.relative_to(built_book).as_posix(), fault) for share in shares
+                    for path, found in share.items() for fault in found)
+    assert faults == [], "\n".join(": ".join(each) for each in faults)
 
 
 @needs_browser
