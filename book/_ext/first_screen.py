@@ -33,6 +33,7 @@ class Card:
     run: str = ""  # variant whose number is shown; unset: the most important run done well
     metrics: tuple[str, ...] = ()  # the number, then what must be read with it; unset: the family's first metric
     baseline: str = ""  # variant it is set against; unset: the best one as reported
+    columns: tuple[str, ...] = ()  # of its samples; unset: the first, and "prediction", "output" or the last
 
 
 CARDS = (
@@ -49,7 +50,8 @@ CARDS = (
          "shadow and objects in the way?", "HTCV, two reports",
          '<path d="M4 10h22v22H4zM10 6h22v22"/><path d="M44 20h20m-6-5 6 5-6 5"/><path d="M76 4h14v14H76zM98 4h14v14'
          'H98zM76 24h14v14H76zM98 24h14v14H98z"/>',
-         run="done-well", metrics=("original_psnr", "mask_iou"), baseline="rpca"),
+         run="done-well", metrics=("original_psnr", "mask_iou"), baseline="stage-joint",
+         columns=("views", "original, predicted")),
     Card("mask_depth", "Mask and depth from one photo", "How far does one small network get when it must find the "
          "foreground and its distance?", "S15 assignment",
          '<path d="M6 6h28v28H6z"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="90" cy="20" r="13"/>'
@@ -80,7 +82,7 @@ class FirstScreen(SphinxDirective):
         record = headline(state, family, card.run) if family else None
         chapter = link(self.env, chapter_page(self.env, card.family))
         title = f'<a href="{chapter}">{escape(card.title)}</a>' if chapter else escape(card.title)
-        strip = picture(record) if record else ""
+        strip = picture(record, card.columns) if record else ""
         if not strip:
             strip = (f'<svg class="htcv-sketch" viewBox="0 0 122 40" aria-hidden="true" focusable="false">'
                      f"{card.sketch}</svg>")
@@ -165,8 +167,8 @@ def baseline_of(state: BookState, family: Family, metric: str, record: Record, w
     return format(better(found), family.metrics.get(metric, {}).get("format", ".3g")) if found else ""
 
 
-def picture(record: Record, width: int = 128) -> str:
-    """Input and output of the median row of a run's samples; empty if it kept none."""
+def picture(record: Record, columns: tuple[str, ...] = (), width: int = 128) -> str:
+    """Input and output, or the columns asked for, of the median row of a run's samples; empty if it kept none."""
     try:
         samples = record.samples()
     except FileNotFoundError:
@@ -175,7 +177,7 @@ def picture(record: Record, width: int = 128) -> str:
     row = next((place for place, label in enumerate(labels) if "median" in label), 0)
     tiles = []
     output = next((name for name in ("prediction", "output") if name in samples.columns), samples.columns[-1])
-    for name in (samples.columns[0], output):
+    for name in columns or (samples.columns[0], output):
         column = samples.columns.index(name)
         tile = Image.fromarray(samples.tiles[row, column])
         tile = tile.resize((2 * width, round(2 * width * tile.height / tile.width)), Image.Resampling.LANCZOS)

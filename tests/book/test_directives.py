@@ -1,11 +1,14 @@
 """The book's roles and directives, on a small project with two runs."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -233,6 +236,16 @@ def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_num
     assert warnings == ""
     assert "90.0%</b> accuracy, done well; 50.0% as reported" in html
     assert '<p class="htcv-data">style kept 0.75</p>' in html
+
+
+def test_the_picture_of_a_card_shows_the_columns_asked_for():
+    from first_screen import picture
+
+    sheet = SimpleNamespace(tiles=np.zeros((1, 3, 8, 8, 3), np.uint8), rows=[{"label": "view 0"}],
+                            columns=["original", "views", "mask"])
+    record = SimpleNamespace(samples=lambda: sheet)
+    captions = [re.findall("<figcaption>(.*?)</figcaption>", picture(record, *asked)) for asked in ((), (("views",),))]
+    assert captions == [["original", "mask"], ["views"]]
 
 
 def test_a_card_keeps_abbreviations_and_says_the_unit(toy, monkeypatch):
