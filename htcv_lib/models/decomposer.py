@@ -32,23 +32,25 @@ class Decomposer(nn.Module):
         drop_path: Of the encoder.
         depths: Blocks of the encoder's stages.
         skips: Of all three decoders.
+        light_start: Added to the light's bias. 0 is the reports'; 0.5 lets it begin with light nearly everywhere.
 
     Shapes:
         image:  (B, 3, T, H, W) in [0, 1], H and W multiples of 4
         return: `Decomposition`
 
     Light is clipped to [0, 1] and everything else passes through a sigmoid. Clipped light passes no gradient: with few
-    channels, the light can be 0 everywhere from the start.
+    channels, the light can be 0 everywhere from the start, and stays there.
     Errors: ValueError for other sizes.
     """
 
     def __init__(self, embed_dim: int = 96, frames: int = 10, drop_path: float = 0.2,
-                 depths: Sequence[int] = (2, 2, 6, 2), skips: bool = True):
+                 depths: Sequence[int] = (2, 2, 6, 2), skips: bool = True, light_start: float = 0.0):
         super().__init__()
         self.frames = frames
         self.encoder = VideoSwinEncoder(embed_dim, depths, drop_path=drop_path)
         self.original_head = SequenceDecoder(embed_dim, 3, 1, skips)
         self.lighting_head = SequenceDecoder(embed_dim, 2, frames, skips)  # light, shadow
+        self.lighting_head.head.bias.data[0] += light_start
         self.occlusion_head = SequenceDecoder(embed_dim, 4, frames, skips)  # mask, colour
         self.still: tuple[str, ...] = ()  # parts kept in evaluation mode
 

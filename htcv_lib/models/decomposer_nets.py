@@ -10,8 +10,9 @@ from htcv_lib.models.matched_set import MatchedSetDecomposer
 from htcv_lib.models.reverse_swin import ReverseSwinNet
 from htcv_lib.models.set_decomposer import SetDecomposer
 
-NETWORKS = ("decomposer", "many_to_many", "one_frame", "autoencoder", "autoencoder_noskip", "reverse_swin", "set",
-            "matched_set")
+NETWORKS = ("decomposer", "decomposer_lit", "many_to_many", "one_frame", "autoencoder", "autoencoder_noskip",
+            "reverse_swin", "set", "matched_set")
+LIT = 0.5  # where the light of "decomposer_lit" starts
 
 
 def decomposer_network(name: str, embed_dim: int = 96, frames: int = 10, drop_path: float = 0.2,
@@ -19,10 +20,11 @@ def decomposer_network(name: str, embed_dim: int = 96, frames: int = 10, drop_pa
     """One of the chapters' networks, freshly initialised.
 
     Args:
-        name: "decomposer" and "matched_set" return a `Decomposition`, "set" a `SetDecomposition`. The others draw
-            pictures: "many_to_many", "autoencoder" and "reverse_swin" (B, 3, T, H, W), "autoencoder_noskip" the same
-            with its skips multiplied by zero, "one_frame" (B, 3, 1, H, W). The first two are the same network; they
-            differ in what they are trained to draw.
+        name: "decomposer", the same with its light starting on, "decomposer_lit", and "matched_set" return a
+            `Decomposition`, "set" a `SetDecomposition`. The others draw pictures: "many_to_many", "autoencoder" and
+            "reverse_swin" (B, 3, T, H, W), "autoencoder_noskip" the same with its skips multiplied by zero, "one_frame"
+            (B, 3, 1, H, W). "many_to_many" and "autoencoder" are one network; they differ in what they are trained to
+            draw.
         embed_dim: Channels at the encoder's finest resolution, a multiple of 4; 96 in the reports.
         frames: T, views of a sequence. The set networks take any number.
         drop_path: Of the encoder; the set networks have none.
@@ -39,8 +41,8 @@ def decomposer_network(name: str, embed_dim: int = 96, frames: int = 10, drop_pa
     if widths is not None:
         raise ValueError(f"network {name!r} takes no widths")
     common = {"drop_path": drop_path, "depths": depths}
-    if name == "decomposer":
-        return Decomposer(embed_dim, frames, **common)
+    if name in ("decomposer", "decomposer_lit"):
+        return Decomposer(embed_dim, frames, light_start=LIT if name == "decomposer_lit" else 0.0, **common)
     if name == "reverse_swin":
         return ReverseSwinNet(embed_dim, frames, **common)
     return FramesNet(embed_dim, 1 if name == "one_frame" else frames, skips=name != "autoencoder_noskip", **common)

@@ -10,9 +10,7 @@ DEPTHS = (1, 1, 1, 1)
 
 def tiny(drop_path: float = 0.2, seed: int = 0) -> Decomposer:
     torch.manual_seed(seed)
-    model = Decomposer(8, frames=4, drop_path=drop_path, depths=DEPTHS)
-    model.lighting_head.head.bias.data[0] = 0.5  # light that is clipped at 0 would get no gradient
-    return model
+    return Decomposer(8, frames=4, drop_path=drop_path, depths=DEPTHS, light_start=0.5)  # clipped at 0, no gradient
 
 
 def everything(model: Decomposer, image: torch.Tensor) -> torch.Tensor:
@@ -36,6 +34,17 @@ def test_light_is_clipped_on_both_sides():
     for bias, light in ((-50.0, 0.0), (50.0, 1.0)):
         model.lighting_head.head.bias.data[0] = bias
         assert model(views).light.unique().tolist() == [light]
+
+
+def test_light_that_starts_on_differs_in_one_bias_alone():
+    states = []
+    for start in (0.0, 0.5):
+        torch.manual_seed(0)
+        states.append(Decomposer(8, frames=4, depths=DEPTHS, light_start=start).state_dict())
+    changed = {name: (states[1][name] - states[0][name]).tolist() for name in states[0]
+               if not torch.equal(states[0][name], states[1][name])}
+    assert list(changed) == ["lighting_head.head.bias"]
+    assert changed["lighting_head.head.bias"] == pytest.approx([0.5, 0.0])
 
 
 def test_the_reports_network_has_91_million_weights():
