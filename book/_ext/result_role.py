@@ -78,11 +78,17 @@ class ResultRole(SphinxRole):
 def spell(values: list[float], spec: str, one_seed: bool) -> str:
     """[0.81, 0.83] with ".1%" -> "82.0% ± 12.7% (n = 2)"; one seed alone is just its value."""
     if one_seed:
-        return format(values[0], spec)
+        return minus(format(values[0], spec))
     if len(values) == 1:
-        return f"{format(values[0], spec)} (n = 1)"
+        return minus(f"{format(values[0], spec)} (n = 1)")
     estimate = mean_interval(values)
-    return f"{format(estimate.mean, spec)} ± {format((estimate.high - estimate.low) / 2, spec)} (n = {len(values)})"
+    half = format((estimate.high - estimate.low) / 2, spec)
+    return minus(f"{format(estimate.mean, spec)} ± {half} (n = {len(values)})")
+
+
+def minus(text: str) -> str:
+    """A number that starts with a hyphen starts with a minus sign."""
+    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
 
 
 def setup(app: Sphinx) -> dict:

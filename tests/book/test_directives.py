@@ -103,6 +103,13 @@ def test_without_a_seed_it_gives_the_mean_its_half_interval_and_n(toy):
     assert "82.0% ± 5.0% (n = 3)" in toy.build()[0]
 
 
+def test_a_negative_result_has_a_minus_sign(toy):
+    toy.refer("first", 0, -0.25)
+    toy.page("{result}`toy/first/s0:accuracy:.2f` and {result}`toy/first:accuracy:.2f`")
+    html, _ = toy.build()
+    assert "\u22120.25" in html and "\u22120.25 (n = 1)" in html and "-0.25" not in html
+
+
 @pytest.mark.parametrize("wrong", ["toy/third:accuracy", "toy/first:precision", "toy/first/s0:precision", "toy first"])
 def test_a_result_that_does_not_exist_is_a_warning(toy, wrong):
     toy.refer("first", 0, 0.8)
