@@ -13,6 +13,7 @@ from htcv_lib.figures.style import (
     INK,
     MUTED,
     PAD,
+    RULE,
     WIDTH,
     heading,
     heading_height,
@@ -98,8 +99,11 @@ def decomposition_sheet(tiles: np.ndarray, labels: Sequence[str], title: str | N
             middle = (views - 1) * (tall + GAP) / 2 if column in single else 0
             for view in range(1 if column in single else views):
                 axes = panel(figure, left, top + 0.26 + middle + view * (tall + GAP), tile, tall, grid="")
-                axes.imshow(tiles[number * views + view, column], interpolation="antialiased", aspect="auto")
-                axes.set_axis_off()
+                picture = tiles[number * views + view, column]
+                axes.imshow(picture, interpolation="antialiased", aspect="auto")
+                axes.set(xticks=[], yticks=[])
+                drawn = column not in single or (picture != BLANK).any()
+                axes.spines[:].set(visible=drawn, color=RULE, linewidth=0.6)  # white shadow ends somewhere
     return figure
 
 

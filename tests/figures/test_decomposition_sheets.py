@@ -85,6 +85,14 @@ def test_a_single_picture_stands_beside_the_middle_view():
     assert original.get_position().y0 == pytest.approx(middle.get_position().y0)
 
 
+def test_white_layers_have_a_frame_and_an_original_that_nobody_knows_has_none():
+    image, _, pred = layers()
+    pred.shadow = np.ones_like(pred.shadow)
+    figure = decomposition_sheet(decomposition_tiles(image, None, pred), ["a"])
+    framed = [axes.spines["top"].get_visible() for axes in figure.axes]
+    assert framed == [False] + [True] * 16
+
+
 def test_no_text_of_a_sheet_leaves_it_and_headings_do_not_touch():
     figure = decomposition_sheet(decomposition_tiles(*layers()), ["one model"], "T " * 80)
     renderer = figure.canvas.get_renderer()
