@@ -2,10 +2,12 @@
 
 A side exploration in the reports' code, of which no result was published: a denoising diffusion model (Ho et al., 2020,
 arXiv:2006.11239) with classifier-free guidance (Ho & Salimans, 2022, arXiv:2207.12598). The linear schedule and the
-widths of the U-Net are those of that code. Two things differ. There, the deepest feature is averaged and added to the
+widths of the U-Net are those of that code. Three things differ. There, the deepest feature is averaged and added to the
 embedding of the time step, which cannot say where something is; here the U-Net attends to all its tokens. There,
-sampling is guided although training never hides the views; here it hides them now and then. Pictures are drawn by DDIM
-(Song et al., 2021, arXiv:2010.02502) in fewer steps, from the noisiest one on (Lin et al., 2024, arXiv:2305.08891).
+sampling is guided although training never hides the views; here it hides them now and then. And there, the network says
+what the noise is, for which it needs no picture where there is nothing but noise; here it says the velocity (Salimans &
+Ho, 2022, arXiv:2202.00512), which is then the picture. Pictures are drawn by DDIM (Song et al., 2021, arXiv:2010.02502)
+in fewer steps, from the noisiest one on (Lin et al., 2024, arXiv:2305.08891).
 
 U-Net and schedule are those of the package diffusers, which is not among the dependencies.
 """
@@ -32,7 +34,7 @@ class DiffusersMissing(ImportError):
 
 
 class LatentDiffusion(nn.Module):
-    """Predicts the noise in a noisy clean picture, given the views; `sample` draws pictures with it.
+    """Predicts the velocity of a noisy clean picture, given the views; `sample` draws pictures with it.
 
     Args:
         encoder: Of the views, trained before; it is frozen and stays in evaluation mode.
@@ -47,7 +49,7 @@ class LatentDiffusion(nn.Module):
         timestep: (B,) int64 in [0, `noise_steps`), or one for all
         image:    (B, 3, T, H, W) in [0, 1], as the encoder takes it
         shown:    (B,) bool; False hides the views of that sequence. None shows all
-        return:   (B, 3, H, W) the predicted noise
+        return:   (B, 3, H, W) the predicted velocity, see `target`
 
     Errors: DiffusersMissing; ValueError for sizes other than these.
     """
@@ -82,13 +84,13 @@ class LatentDiffusion(nn.Module):
         return (deepest + self.position).flatten(2).transpose(1, 2)
 
     def denoise(self, noisy: Tensor, timestep: Tensor, tokens: Tensor) -> Tensor:
-        """The predicted noise (B, 3, H, W), float32, given tokens."""
+        """The predicted velocity (B, 3, H, W), float32, given tokens."""
         return self.unet(noisy, timestep, encoder_hidden_states=tokens).sample.float()
 
     def guided(self, noisy: Tensor, timestep: Tensor, tokens: Tensor, guidance: float) -> Tensor:
         r"""Classifier-free guidance, (B, 3, H, W).
 
-        .. math:: \epsilon_\text{hidden} + g (\epsilon_\text{shown} - \epsilon_\text{hidden})
+        .. math:: v_\text{hidden} + g (v_\text{shown} - v_\text{hidden})
 
         Args:
             guidance: `g`; 0 ignores the views, 1 is the plain conditional prediction, more exaggerates what they say.
@@ -110,6 +112,13 @@ class LatentDiffusion(nn.Module):
             noise: (B, 3, H, W), standard normal.
         """
         return self.schedule.add_noise(2 * original[:, :, 0] - 1, noise, timestep)
+
+    def target(self, original: Tensor, timestep: Tensor, noise: Tensor) -> Tensor:
+        r"""The velocity that `forward` should predict, (B, 3, H, W), of what `noised` returns for the same arguments.
+
+        .. math:: \sqrt{\bar\alpha_t} \epsilon - \sqrt{1 - \bar\alpha_t} x
+        """
+        return self.schedule.get_velocity(2 * original[:, :, 0] - 1, noise, timestep)
 
     @torch.no_grad()
     def sample(self, image: Tensor, steps: int = 50, guidance: float = 3.0,
@@ -133,8 +142,8 @@ class LatentDiffusion(nn.Module):
         noisy = torch.randn(len(image), 3, self.image_size, self.image_size, generator=generator, device=place)
         noisy = noisy.to(image.device)
         for timestep in schedule.timesteps:
-            noise = self.guided(noisy, timestep, tokens, guidance)
-            noisy = schedule.step(noise, timestep, noisy, use_clipped_model_output=True).prev_sample
+            velocity = self.guided(noisy, timestep, tokens, guidance)
+            noisy = schedule.step(velocity, timestep, noisy, use_clipped_model_output=True).prev_sample
         return (noisy / 2 + 0.5).clamp(0, 1)[:, :, None]
 
     def train(self, mode: bool = True) -> "LatentDiffusion":
@@ -165,7 +174,8 @@ def noise_schedule():
     except ModuleNotFoundError as error:
         raise DiffusersMissing from error
     return DDIMScheduler(num_train_timesteps=NOISE_STEPS, beta_start=BETAS[0], beta_end=BETAS[1],
-                         beta_schedule="linear", clip_sample=True, timestep_spacing="trailing")
+                         beta_schedule="linear", prediction_type="v_prediction", clip_sample=True,
+                         timestep_spacing="trailing")
 
 
 def check_sizes(image_size: int, channels: Sequence[int], drop: float) -> None:

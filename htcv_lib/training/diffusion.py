@@ -16,9 +16,9 @@ from htcv_lib.training.phase import Batch
 
 
 def diffusion_objective(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    r"""Mean squared error of the predicted noise (Ho et al., 2020, arXiv:2006.11239, equation 14).
+    r"""Mean squared error of the predicted velocity (Salimans & Ho, 2022, arXiv:2202.00512, appendix D).
 
-    .. math:: \mathbb{E}_{t, \epsilon} \lVert \epsilon - \epsilon_\theta(x_t, t, c) \rVert^2
+    .. math:: \mathbb{E}_{t, \epsilon} \lVert v_t - v_\theta(x_t, t, c) \rVert^2
 
     The step `t` is uniform. The views `c` of a sequence are hidden with probability `model.drop`, in evaluation too
     (Ho & Salimans, 2022, arXiv:2207.12598, algorithm 1). Random numbers are torch's global ones.
@@ -26,7 +26,7 @@ def diffusion_objective(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     Args:
         batch: image (B, 3, T, H, W) and original (B, 3, 1, H, W), both in [0, 1].
 
-    Returns "loss", per pixel and channel: 1 is predicting no noise at all, 0 is perfect.
+    Returns "loss", per pixel and channel; 0 is perfect.
     """
     original = batch["original"]
     count, device = len(original), original.device
@@ -34,7 +34,7 @@ def diffusion_objective(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
     noise = torch.randn_like(original[:, :, 0])
     shown = torch.rand(count, device=device) >= model.drop
     pred = model(model.noised(original, timestep, noise), timestep, batch["image"], shown)
-    return {"loss": F.mse_loss(pred, noise)}
+    return {"loss": F.mse_loss(pred, model.target(original, timestep, noise))}
 
 
 def watch_diffusion(model: nn.Module, batches: Iterable[Batch], seed: int = 0,

@@ -52,6 +52,10 @@ def test_noise_is_mixed_in_by_the_linear_schedule_of_a_thousand_steps(model):
     by_hand = torch.tensor(np.sqrt(kept) * 0.5 + np.sqrt(1 - kept) * 2).float()  # 0.75 is 0.5 in [-1, 1]
     assert torch.allclose(noisy, by_hand.view(3, 1, 1, 1).expand(3, 3, 4, 4), atol=1e-5)
     assert noisy[2, 0, 0, 0].item() == pytest.approx(2, abs=0.01)  # hardly anything of the picture is left
+    velocity = model.target(original, torch.tensor([0, 499, 999]), noise)
+    by_hand = torch.tensor(np.sqrt(kept) * 2 - np.sqrt(1 - kept) * 0.5).float()
+    assert torch.allclose(velocity, by_hand.view(3, 1, 1, 1).expand(3, 3, 4, 4), atol=1e-5)
+    assert velocity[2, 0, 0, 0].item() == pytest.approx(-0.5, abs=0.02)  # the picture, with its sign turned
 
 
 def test_the_encoder_stays_as_it_is_while_the_rest_learns(inputs):
@@ -100,16 +104,17 @@ def test_tokens_of_grey_views_differ_by_place_and_not_by_time():
 
 
 @pytest.mark.parametrize("steps", [1, 10])
-def test_with_the_true_noise_sampling_ends_at_the_true_picture(model, monkeypatch, steps):
+def test_with_the_true_velocity_sampling_ends_at_the_true_picture(model, monkeypatch, steps):
     clean = torch.rand(2, 3, SIZE, SIZE)
     kept = torch.from_numpy(np.cumprod(1 - np.linspace(1e-4, 0.02, 1000))).float()
     asked = []
 
-    def true_noise(noisy, timestep, tokens, guidance):
+    def true_velocity(noisy, timestep, tokens, guidance):
         asked.append(int(timestep))
-        return (noisy - kept[timestep].sqrt() * (2 * clean - 1)) / (1 - kept[timestep]).sqrt()
+        noise = (noisy - kept[timestep].sqrt() * (2 * clean - 1)) / (1 - kept[timestep]).sqrt()
+        return kept[timestep].sqrt() * noise - (1 - kept[timestep]).sqrt() * (2 * clean - 1)
 
-    monkeypatch.setattr(model, "guided", true_noise)
+    monkeypatch.setattr(model, "guided", true_velocity)
     found = model.sample(torch.rand(2, 3, 4, SIZE, SIZE), steps=steps)
     assert torch.allclose(found[:, :, 0], clean, atol=2e-3)
     assert asked == list(range(999, 0, -1000 // steps))  # from the noisiest step on
