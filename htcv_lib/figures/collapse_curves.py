@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from htcv_lib.figures.style import (
     BLUE,
@@ -27,6 +27,7 @@ from htcv_lib.figures.style import (
     write,
 )
 
+FEW = 300  # a range of up to so many times is marked at 1, 2 and 5, a larger one at powers of ten
 LOSSES = ("training loss", "validation loss")
 HEIGHTS = (1.5, 1.1)  # of the panels of loss and gradient norm, inches
 LEFT, GAP, HEAD = 0.46, 0.2, 0.24  # room for ticks; between panels; for what a row of panels shows
@@ -114,8 +115,10 @@ def _finish(axes: Sequence[Axes], logarithmic: bool, last: bool) -> None:
     for number, box in enumerate(axes):
         if logarithmic:
             box.set_yscale("log")
-            box.yaxis.set_major_locator(LogLocator(numticks=5))
-            box.yaxis.set_minor_formatter(NullFormatter())
+            low, high = box.dataLim.intervaly
+            box.yaxis.set_major_locator(LogLocator(numticks=5) if high > FEW * low else LogLocator(subs=(1, 2, 5)))
+            box.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            box.yaxis.set_minor_locator(NullLocator())
         else:
             box.yaxis.set_major_locator(MaxNLocator(4))
         box.margins(x=0.03, y=0.08)

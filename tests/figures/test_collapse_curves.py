@@ -39,6 +39,14 @@ def test_every_seed_has_a_line_over_steps_and_collapsed_ones_are_orange_with_a_d
         assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (30, value)
 
 
+def test_a_narrow_range_of_norms_is_marked_at_one_two_and_five():
+    narrow = history([0.4, 0.3, 0.2, 0.1], [0.06, 0.12, 0.25, 0.11])
+    axes = collapse_panels({"steady": [narrow]}, {"steady": [None]}).axes[1]
+    low, high = axes.get_ylim()
+    marks = [label.get_text() for label in axes.get_yticklabels() if low <= label.get_position()[1] <= high]
+    assert marks == ["0.1", "0.2"] and not list(axes.yaxis.get_minorticklocs())
+
+
 def test_the_panels_say_how_many_of_how_many_collapsed():
     found = {text.get_text() for text in draw(title="Seeds").texts}
     assert {"Seeds", "1 of 3 collapsed", "0 of 1 collapsed", "validation loss"} <= found
