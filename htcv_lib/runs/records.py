@@ -34,7 +34,10 @@ class Metric:
 
 @dataclass(frozen=True)
 class Samples:
-    """Picture rows of a run: tiles (R, C, H, W, 3) uint8, a name per column, a dict per row."""
+    """Picture rows of a run: tiles (R, C, H, W, 3) uint8, a name per column, a dict per row.
+
+    A sheet too large for a record is kept in coarser levels, 2 apart or 4; its index then says `levels_apart`.
+    """
 
     tiles: np.ndarray
     columns: list[str]
@@ -43,10 +46,15 @@ class Samples:
     def save(self, folder: Path) -> None:
         rows, columns, height, width, _ = self.tiles.shape
         sheet = self.tiles.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
-        grey = (sheet == sheet[..., :1]).all()
-        Image.fromarray(sheet[..., 0] if grey else sheet).save(folder / "samples.png", optimize=True)
+        sheet = sheet[..., 0] if (sheet == sheet[..., :1]).all() else sheet
         index = {"columns": self.columns, "rows": self.rows, "tile": [height, width]}
-        write_json(folder / "samples.json", index)
+        path = folder / "samples.png"
+        for apart in (1, 2, 4):
+            levels = sheet if apart == 1 else (np.rint(sheet / apart) * apart).clip(0, 255).astype(np.uint8)
+            Image.fromarray(levels).save(path, optimize=True)
+            if path.stat().st_size <= MAX_BYTES[path.name]:
+                break
+        write_json(folder / "samples.json", index if apart == 1 else index | {"levels_apart": apart})
 
     @classmethod
     def load(cls, folder: Path) -> "Samples":

@@ -29,6 +29,14 @@ def test_samples_survive_a_round_trip(tmp_path):
     assert np.array_equal(loaded.tiles, tiles) and loaded.rows[1]["label"] == "y"
 
 
+def test_a_sheet_too_large_for_a_record_keeps_coarser_levels_and_says_so(tmp_path):
+    tiles = np.random.default_rng(0).integers(0, 256, (1, 1, 225, 240, 3), dtype=np.uint8)  # noise does not compress
+    Samples(tiles, ["a"], [{}]).save(tmp_path)
+    check_sizes(tmp_path)
+    error = np.abs(Samples.load(tmp_path).tiles.astype(int) - tiles)
+    assert error.max() == 1 and json.loads((tmp_path / "samples.json").read_text())["levels_apart"] == 2
+
+
 def test_full_replaces_laptop_run_by_run(toy):
     reference(toy, "one", 0, 1.0, "laptop")
     reference(toy, "one", 1, 2.0, "laptop")
