@@ -156,7 +156,7 @@ def _announce(profile: str, states: list[RunState], stale: list[RunState], say: 
     else:
         workers = slots()
         minutes = sum(state.run.minutes for state in stale) / len(workers)
-        where = f"{len(workers)} GPU(s)" if workers[0].device else f"{len(workers)} CPU worker(s)"
+        where = f"{len(workers)} {'GPU' if workers[0].device else 'CPU'} worker(s)"
         memory = max(state.run.memory_gb for state in stale)
         say(f"Profile {profile}: {len(stale)} of {len(states)} runs to execute on {where}, "
             f"about {clock(minutes * 60)} minutes, {memory:g} GB of memory each; data: {_data_needed(stale)}.")

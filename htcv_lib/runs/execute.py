@@ -60,13 +60,10 @@ class Outcome:
 
 
 def slots() -> list[Slot]:
-    """One worker per GPU; on CPU as many as `HTCV_JOBS` says, else one per core, at most four."""
-    gpus = cuda_devices()
-    if gpus:
-        return [Slot(max(1, (os.cpu_count() or 1) // len(gpus)), device) for device in gpus]
-    cores = os.cpu_count() or 1
-    jobs = int(os.environ.get("HTCV_JOBS") or min(cores, 4))
-    return [Slot(max(1, cores // jobs))] * jobs
+    """As many workers as `HTCV_JOBS` says, by turns on the GPUs; by default one per GPU, or per core, at most four."""
+    gpus, cores = cuda_devices(), os.cpu_count() or 1
+    jobs = int(os.environ.get("HTCV_JOBS") or len(gpus) or min(cores, 4))
+    return [Slot(max(1, cores // jobs), gpus[place % len(gpus)] if gpus else "") for place in range(jobs)]
 
 
 def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,

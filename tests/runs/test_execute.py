@@ -1,8 +1,10 @@
 """Executing notebooks in workers that may die."""
 
 import nbformat
+import pytest
 
-from htcv_lib.runs.execute import Slot, Task, execute
+from htcv_lib.runs import execute as execute_module
+from htcv_lib.runs.execute import Slot, Task, execute, slots
 
 
 def task(root, label: str, source: str, needs: tuple[str, ...] = ()) -> Task:
@@ -10,6 +12,19 @@ def task(root, label: str, source: str, needs: tuple[str, ...] = ()) -> Task:
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]), notebook)
     return Task(label, notebook, {}, root / "staging" / label, root / "final" / label, root, {}, needs,
                 makes_record=False)
+
+
+@pytest.mark.parametrize(("gpus", "jobs", "workers"), [
+    ([], None, [Slot(2)] * 4), ([], "2", [Slot(4)] * 2),
+    (["0", "1"], None, [Slot(4, "0"), Slot(4, "1")]),
+    (["0"], "4", [Slot(2, "0")] * 4), (["0", "1"], "3", [Slot(2, "0"), Slot(2, "1"), Slot(2, "0")])])
+def test_workers_share_cores_and_take_turns_on_gpus(monkeypatch, gpus, jobs, workers):
+    monkeypatch.setattr(execute_module, "cuda_devices", lambda: gpus)
+    monkeypatch.setattr(execute_module.os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("HTCV_JOBS", raising=False)
+    if jobs:
+        monkeypatch.setenv("HTCV_JOBS", jobs)
+    assert slots() == workers
 
 
 def test_a_killed_worker_costs_its_own_run_and_those_that_need_it(tmp_path):
