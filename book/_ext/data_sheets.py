@@ -39,11 +39,11 @@ def splits(sheet: dict) -> str:
 
 
 def fold(name: str, sheet: dict) -> str:
-    home = str(sheet.get("homepage", ""))
+    home = str(sheet.get("homepage") or "")
     rows = [[f"<code>{escape(address(file))}</code>", f"{file['size'] / 2**20:.1f}" if "size" in file else MISSING,
              f"<code>{escape(str(file.get('checksum', MISSING)))}</code>"]
             for file in sheet.get("files") or [] if isinstance(file, dict)]
-    fields = "; ".join(f"{field}: {meaning}" for field, meaning in (sheet.get("fields") or {}).items())
+    fields = "; ".join(f"{name}: {spell_field(field)}" for name, field in (sheet.get("fields") or {}).items())
     known = facts([
         ("Title", escape(str(sheet.get("title", "")))),
         ("Home", f'<a href="{escape(home)}">{escape(home)}</a>' if home.startswith("http") else escape(home)),
@@ -55,6 +55,23 @@ def fold(name: str, sheet: dict) -> str:
     files = table("Files", ["File", "MiB", "Checksum"], rows, [1], label=f"Files of {name}") if rows else ""
     return (f'<details class="htcv-provenance"><summary>{escape(name)}<span>{splits(sheet)}</span></summary>'
             f'<div class="htcv-provenance-body">{known}{files}</div></details>')
+
+
+def spell_field(field: object) -> str:
+    """"3 × H × W, uint8, range 0 to 255"."""
+    if not isinstance(field, dict):
+        return str(field)
+    parts = []
+    for key, value in field.items():
+        if key == "shape":
+            parts.append(" × ".join(map(str, value)) or "one number")
+        elif key == "range":
+            parts.append(f"range {value[0]} to {value[1]}")
+        elif key == "classes":
+            parts.append(f"{len(value)} classes: {', '.join(map(str, value))}")
+        else:
+            parts.append(str(value) if key == "dtype" else f"{key} {value}")
+    return ", ".join(parts)
 
 
 def address(file: dict) -> str:

@@ -9,7 +9,6 @@ from book_state import BookState, chapter_page, link, run_page, track
 from docutils import nodes
 from html_parts import raw
 from PIL import Image
-from result_tables import setting_of
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from verdict_list import verdict_bar
@@ -33,6 +32,7 @@ class Card:
     run: str = ""  # variant whose number is shown; unset: the most important run done well
     metrics: tuple[str, ...] = ()  # the number, then what must be read with it; unset: the family's first metric
     baseline: str = ""  # variant it is set against; unset: the best one as reported
+    as_reported: str = "as reported"  # what that one is
     columns: tuple[str, ...] = ()  # of its samples; unset: the first, and "prediction", "output" or the last
 
 
@@ -40,23 +40,24 @@ CARDS = (
     Card("pets_unet", "Outlining pets", "Which choices inside a U\u2011Net matter when it outlines a pet?",
          "Session 18, part A",
          '<path d="M6 6h28v28H6z"/><path d="M46 20h24m-6-5 6 5-6 5"/><path d="M82 6h28v28H82z"/>'
-         '<path d="M88 30c0-12 4-18 8-18s8 6 8 18"/>'),
+         '<path d="M88 30c0-12 4-18 8-18s8 6 8 18"/>', baseline="mp-tr-ce"),
     Card("vae", "Redrawing a digit as another", "Can an autoencoder that is told a wrong label draw that instead, and "
          "keep the handwriting?", "Session 18, part B",
          '<path d="M6 6h28v28H6z"/><path d="M15 12h10l-6 16"/><path d="M46 20h24m-6-5 6 5-6 5"/>'
          '<path d="M82 6h28v28H82z"/><path d="M93 16a3.5 3.5 0 1 1 6 0 4.5 4.5 0 1 1-6 0"/>',
          run="mnist-done-well", metrics=("swap_success", "style_kept"), baseline="mnist-reported"),
     Card("decomposer", "Taking a picture apart", "Can a network recover a painting from ten views with light, "
-         "shadow and objects in the way?", "HTCV, two reports",
+         "shadow and objects in the way?", "Decomposition, two reports",
          '<path d="M4 10h22v22H4zM10 6h22v22"/><path d="M44 20h20m-6-5 6 5-6 5"/><path d="M76 4h14v14H76zM98 4h14v14'
          'H98zM76 24h14v14H76zM98 24h14v14H98z"/>',
          run="done-well", metrics=("original_psnr", "mask_iou"), baseline="stage-joint",
          columns=("views", "original, predicted")),
     Card("mask_depth", "Mask and depth from one photo", "How far does one small network get when it must find the "
-         "foreground and its distance?", "S15 assignment",
+         "foreground and its distance?", "Session 15",
          '<path d="M6 6h28v28H6z"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="90" cy="20" r="13"/>'
          '<path d="M90 7a13 13 0 0 1 0 26"/><path d="M108 8v24M113 12v16M118 16v8"/>',
-         run="done-well-composite", metrics=("mask_iou", "depth_rmse"), baseline="v2-mse-ssim"),
+         run="done-well-composite", metrics=("mask_iou", "depth_rmse"), baseline="v2-mse-ssim",
+         as_reported="with the report's network and loss"),
     Card("neural_renderer", "A network that shades a sphere", "Can a generator learn Phong shading from ten numbers, "
          "and do the scores notice?", "Projekt 3",
          '<path d="M6 10h26M6 20h20M6 30h24"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="96" cy="20" r="15"/>'
@@ -109,13 +110,13 @@ class FirstScreen(SphinxDirective):
             found.append((escape(format(sum(values) / len(values), about.get("format", ".3g")))
                           + ("" if unit in ("", "fraction") else f"&nbsp;{escape(unit)}"),
                           escape(in_a_sentence(about.get("title", metric))),
-                          escape(baseline_of(state, family, metric, record, card.baseline))))
+                          escape(baseline_of(state, family, metric, record, len(values), card.baseline))))
         (shown, name, baseline), *others = found
         page = link(self.env, run_page(self.env, record.run))
         value = f'<a href="{page}">{shown}</a>' if page else shown
         track(self.env, [record])
-        beside = f"; {baseline} as reported" if baseline else ""
-        also = "".join(f'<p class="htcv-data">{name} {value}{f"; {base} as reported" if base else ""}</p>'
+        beside = f"; {baseline} {card.as_reported}" if baseline else ""
+        also = "".join(f'<p class="htcv-data">{name} {value}{f"; {base} {card.as_reported}" if base else ""}</p>'
                        for value, name, base in others)
         return (f'<p class="htcv-number"><b>{value}</b> {name}, done well{beside}</p>{also}'
                 f'<p class="htcv-data">{escape(record.dataset)}, {escape(record.profile)} profile, '
@@ -153,18 +154,21 @@ def headline(state: BookState, family: Family, wanted: str = "") -> Record | Non
     return min(found, key=rank, default=None)
 
 
-def baseline_of(state: BookState, family: Family, metric: str, record: Record, wanted: str = "") -> str:
-    """The variant wanted, else the best one as reported, on the same data and profile."""
+def baseline_of(state: BookState, family: Family, metric: str, record: Record, seeds: int, wanted: str = "") -> str:
+    """The variant wanted, else the best one as reported, on the same data and profile; with its n if not `seeds`."""
     better = max if family.metrics.get(metric, {}).get("better", "higher") == "higher" else min
     found = []
     for variant in family.variants:
         same = [other for other in state.results(family.name).references
                 if other.variant == variant and (other.dataset, other.profile) == (record.dataset, record.profile)
                 and metric in other.metrics]
-        chosen = variant == wanted if wanted else setting_of(family, variant) == "as reported"
+        chosen = variant == wanted if wanted else family.role(variant) == "as reported"
         if chosen and same and variant != record.variant:
-            found.append(sum(other.value(metric) for other in same) / len(same))
-    return format(better(found), family.metrics.get(metric, {}).get("format", ".3g")) if found else ""
+            found.append((sum(other.value(metric) for other in same) / len(same), len(same)))
+    if not found:
+        return ""
+    value, n = better(found)
+    return format(value, family.metrics.get(metric, {}).get("format", ".3g")) + ("" if n == seeds else f" (n = {n})")
 
 
 def picture(record: Record, columns: tuple[str, ...] = (), width: int = 128) -> str:

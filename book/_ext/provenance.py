@@ -55,7 +55,7 @@ class Provenance(SphinxDirective):
     def again(self, record: Record, notebook: Path, state: BookState) -> str:
         """The commands that repeat it."""
         path = notebook.relative_to(state.project.root).as_posix()
-        command = f"htcv run {record.family}/{record.variant} --profile {record.profile}"
+        command = f"htcv run {record.run} --profile {record.profile} --force"
         return (f'<p class="htcv-again">To repeat it: <code>{escape(command)}</code></p>'
                 f"<p>To change something: <code>make lab</code>, then open "
                 f'<a href="{LAB}{escape(path)}"><code>{escape(path)}</code></a> on this machine.</p>')
@@ -85,7 +85,7 @@ def chapter_box(state: BookState, family: Family, name: str) -> str:
                    ("Computed on", escape(machines)), ("Built", f"{state.today}, profile {escape(state.profile)}")])
     return ('<details class="htcv-provenance"><summary>How this chapter was made'
             f"<span>{count}</span></summary><div class=\"htcv-provenance-body\">"
-            "<p class=\"htcv-again\">To repeat it: <code>jb build .</code>, or with more seeds "
+            "<p class=\"htcv-again\">To repeat it: <code>jb build .</code>, or with all seeds "
             f"<code>htcv run {escape(family.name)}</code></p><p>To look closer: <code>make lab</code>, then open "
             f'<a href="{LAB}{path}"><code>{path}</code></a> on this machine.</p>{known}</div></details>')
 

@@ -84,10 +84,10 @@ class ResultsTable(SphinxDirective):
             address = link(self.env, run_page(self.env, mine[0].run))
             mark = " <abbr class='htcv-stale' title='The run has changed since; see Status'>†</abbr>" if stale else ""
             rows.append([anchor(entry.get("title", variant), address) + mark,
-                         escape(setting_of(family, variant) or "yardstick"), str(len(mine)),
+                         escape(family.role(variant)), str(len(mine)),
                          *(cell(mine, metric, family) for metric in metrics)])
         caption = f"References: {spell_place(where)}; mean ± 95 % half-interval"
-        head = ["Run", "Setting", "n", *(title_of(family, metric) for metric in metrics)]
+        head = ["Run", "Role", "n", *(title_of(family, metric) for metric in metrics)]
         return table(caption, head, rows, range(2, len(head)), wide=True)
 
     def own(self, state: BookState, family: Family, records: list[Record], where: Place) -> str:
@@ -169,21 +169,6 @@ def shown_metrics(family: Family, records: list[Record], where: Place) -> list[s
 
 def title_of(family: Family, metric: str) -> str:
     return family.metrics.get(metric, {}).get("title", metric)
-
-
-def setting_of(family: Family, variant: str) -> str:
-    """"as reported", "as described", "done well", "in between", or what else a run is (a yardstick)."""
-    entry = family.variants[variant]
-    if "setting" in entry:
-        part = set(entry.get("parameters", {})) & set(family.table["settings"].get(entry["setting"]) or {})
-        name = entry["setting"].replace("_", " ")  # may say of which data set: "cifar as reported"
-        name = next((known for known in ("as reported", "as described", "done well") if name.endswith(known)), name)
-        return name if not part else "in between"
-    if entry["notebook"] != next(iter(family.variants.values()))["notebook"]:
-        return ""
-    well = family.table.get("settings", {}).get("done_well") or {}
-    changed = any(well.get(name) == value for name, value in entry.get("parameters", {}).items())
-    return "in between" if changed else "as reported"
 
 
 def cell(records: list[Record], metric: str, family: Family) -> str:

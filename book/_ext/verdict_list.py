@@ -87,40 +87,55 @@ def claim_item(env: BuildEnvironment, state: BookState, verdict: Verdict, anchor
         f'<p class="htcv-said">{escape(source)}: {escape(claim.says)}</p>',
         f'<p class="htcv-restated">{escape(claim.statement)}</p>',
         f'<p class="htcv-word">{badge(verdict.word)}'
-        f"<span>{escape(measured(verdict, state.family(claim.family)))}</span></p>",
+        f"<span>{escape(measured(verdict, state.family(claim.family), recorded_runs(state, verdict)))}</span></p>",
         f'<p class="htcv-said">{escape(claim.note)}</p>' if claim.note else "",
         decided_by(env, state, verdict.runs),
     ]
     return f'<li class="htcv-claim htcv-is-{slug(verdict.word)}"{place}>{"".join(lines)}</li>'
 
 
-def measured(verdict: Verdict, family: Family | None) -> str:
-    """"preliminary, n = 3, leaning to supported; +0.6 points (95 % interval ...); margin 0.5 points"."""
+def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
+    """"preliminary, n = 3, leaning to supported; +0.6 points (95 % interval ...); margin 0.5 points".
+
+    Args:
+        recorded: Runs that are there, whether or not they could measure what decides.
+    """
     claim, estimate = verdict.claim, verdict.estimate
     if claim.not_testable:
         return claim.not_testable
     if estimate is None or not verdict.n:
-        return "its runs have not been recorded yet"
+        return (f"its recorded runs ({recorded}) leave nothing to measure" if recorded
+                else "its runs have not been recorded yet")
     leaning = f", leaning to {verdict.leaning}" if verdict.leaning else ""
     found = [(verdict.preliminary or f"n = {verdict.n}") + leaning]
-    test = claim.compare or claim.effect or claim.single or claim.collapse or {}
+    if claim.collapse:
+        hits = round(estimate.mean * verdict.n)
+        return "; ".join([*found, f"{hits} of {verdict.n} runs (95 % interval {estimate.low:.0%} to "
+                          f"{estimate.high:.0%} of runs); claimed: more than half"])
+    test = claim.test
     difference = bool(claim.compare or claim.effect)
-    spec = ".0%" if claim.collapse else (family.metrics.get(claim.metric, {}) if family else {}).get("format", ".3g")
+    spec = (family.metrics.get(claim.metric, {}) if family else {}).get("format", ".3g")
     interval = (f" (95 % interval {spell(estimate.low, spec, difference)} to {spell(estimate.high, spec, difference)})"
                 if isfinite(estimate.low) and isfinite(estimate.high) else "")
     found.append(spell(estimate.mean, spec, difference) + interval)
     for key, word in (("margin", "margin"), ("at_least", "claimed: at least"), ("at_most", "claimed: at most")):
         if key in test and not (key == "margin" and {"at_least", "at_most"} & set(test)):
-            found.append(f"{word} {spell(test[key], '.0%' if claim.collapse else spec, difference).lstrip('+')}")
+            found.append(f"{word} {spell(test[key], spec, difference).lstrip('+')}")
     if verdict.p_adjusted is not None and isfinite(verdict.p_adjusted):
         found.append(f"p = {verdict.p_adjusted:.2g} after Holm")
     return "; ".join(found)
 
 
+def recorded_runs(state: BookState, verdict: Verdict) -> int:
+    """References of the variant a claim of one variant is about, also of those without the metric."""
+    start = f"{verdict.claim.family}/{verdict.claim.test.get('variant', '')}/"
+    return sum(name.startswith(start) for name in state.references)
+
+
 def spell(value: float, spec: str, difference: bool) -> str:
     """A difference with its sign, shares in points; a level as the metric prints it."""
     if not difference:
-        return format(value, spec)
+        return format(value, spec).replace("-", "\u2212")
     text = f"{100 * value:+.{spec[1:-1] or 0}f} points" if spec.endswith("%") else format(value, f"+{spec}")
     return text.replace("-", "\u2212")
 

@@ -14,7 +14,8 @@ PROFILES = ("quick", "laptop", "full", "paper")  # `fingerprint` is internal, `n
 REFERENCE_PROFILES = ("full", "laptop")  # strongest first
 FAMILY_KEYS = {"title", "report", "chapters", "metrics", "settings", "profiles", "seeds", "minutes",
                "memory_gb", "runs", "datasets", "tables"}
-RUN_KEYS = {"title", "notebook", "setting", "parameters", "needs", "priority", "seeds", "minutes",
+ROLES = ("as reported", "as described", "done well")
+RUN_KEYS = {"title", "notebook", "setting", "role", "parameters", "needs", "priority", "seeds", "minutes",
             "report_value", "fingerprint", *PROFILES}
 
 
@@ -64,6 +65,20 @@ class Family:
     @property
     def chapters(self) -> list[str]:
         return list(self.table.get("chapters", []))
+
+    def role(self, variant: str) -> str:
+        """What a run is beside the report: its `role` in runs.yml, else what its setting says: "as reported", "as
+        described", "done well", "baseline"; "in between" if it shares part of what is done well."""
+        entry, settings = self.variants[variant], self.table.get("settings", {})
+        if "role" in entry:
+            return entry["role"]
+        parameters = entry.get("parameters", {})
+        if "setting" in entry:
+            name = entry["setting"].replace("_", " ")  # may say of which data set: "cifar as reported"
+            name = next((known for known in ROLES if name.endswith(known)), name)
+            return "in between" if set(parameters) & set(settings.get(entry["setting"]) or {}) else name
+        well = settings.get("done_well") or {}
+        return "in between" if any(well.get(key) == value for key, value in parameters.items()) else "as reported"
 
 
 @dataclass(frozen=True)

@@ -190,14 +190,14 @@ class Results:
         return {record.seed: record.value(metric) for record in records if record.profile == wanted}
 
     def frame(self, records: list[Record] | None = None) -> pd.DataFrame:
-        """Tidy table: run, variant, title, setting, seed, profile, dataset, device, wall_s and every metric."""
+        """Tidy table: run, variant, title, role, seed, profile, dataset, device, wall_s and every metric."""
         variants = self.family.variants
         return pd.DataFrame([
             {
                 "run": record.run,
                 "variant": record.variant,
                 "title": variants.get(record.variant, {}).get("title", record.variant),
-                "setting": variants.get(record.variant, {}).get("setting", "as_reported"),
+                "role": self.family.role(record.variant) if record.variant in variants else "",
                 "seed": record.seed,
                 "profile": record.profile,
                 "dataset": record.dataset,

@@ -162,7 +162,7 @@ def test_the_provenance_box_says_how_to_repeat_the_run_and_what_it_used(toy):
     toy.page("```{provenance} toy/first/s0\n```")
     html, warnings = toy.build()
     assert warnings == ""
-    assert "htcv run toy/first --profile laptop" in html
+    assert "htcv run toy/first/s0 --profile laptop --force" in html
     assert "http://localhost:8888/lab/tree/notebooks/toy/run.ipynb" in html
     for fact in ("2.0 min", "a small machine", "900 MiB", "abc", "torch 2.15.0", "learning rate", "ffffffffffffffff"):
         assert fact in html, fact
@@ -234,14 +234,15 @@ def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_num
     style = "    style: {title: Style kept, unit: '', better: higher, format: .2f}\n  runs:\n"
     table.write_text(table.read_text().replace("  runs:\n", style).replace(", parameters: {dataset: mnist}", ""))
     share = {"value": 0.9, "unit": "fraction", "better": "higher", "split": "test", "n": 10}
-    toy.refer("first", 0, 0.5)
+    toy.refer("first", 0, 0.4)
+    toy.refer("first", 1, 0.6)
     toy.refer("second", 0, 0.9, metrics={"accuracy": share, "style": {**share, "value": 0.75}})
     card = first_screen.Card("toy", "Toy", "Does it?", "A report", "", "second", ("accuracy", "style"), "first")
     monkeypatch.setattr(first_screen, "CARDS", (card,))
     toy.page("```{first-screen}\n```")
     html, warnings = toy.build()
     assert warnings == ""
-    assert "90.0%</b> accuracy, done well; 50.0% as reported" in html
+    assert "90.0%</b> accuracy, done well; 50.0% (n = 2) as reported" in html
     assert '<p class="htcv-data">style kept 0.75</p>' in html
 
 
@@ -322,6 +323,18 @@ def test_fewer_than_ten_seeds_are_called_preliminary_and_decide_nothing(toy):
     html, _ = judged(toy, seeds=3)
     assert "preliminary, n = 3, leaning to supported" in html
     assert "htcv-is-supported" not in html and "htcv-is-undecided" in html
+
+
+def test_a_claim_about_most_runs_counts_them_and_one_without_its_metric_says_so(toy):
+    most = CLAIMS.replace("compare: {better: first, worse: second, metric: accuracy, margin: 0.01}",
+                          "collapse: {variant: first, metric: accuracy, at_least: 0.851}")
+    (toy.root / "book" / "claims.yml").write_text(most)
+    for seed in range(3):
+        toy.refer("first", seed, 0.85 + 0.001 * (seed % 2))
+    toy.page("```{claims} toy\n```")
+    assert "1 of 3 runs (95 % interval 6% to 79% of runs); claimed: more than half" in toy.build()[0]
+    (toy.root / "book" / "claims.yml").write_text(most.replace("metric: accuracy", "metric: collapsed"))
+    assert "its recorded runs (3) leave nothing to measure" in toy.build()[0]
 
 
 def test_claims_of_one_section_can_stand_on_a_page_of_their_own(toy):

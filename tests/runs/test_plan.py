@@ -6,7 +6,7 @@ import pytest
 
 from htcv_lib.runs.build import active_profile
 from htcv_lib.runs.notebook import default_parameters, first_heading, parameter_help
-from htcv_lib.runs.plan import Book, PlanError
+from htcv_lib.runs.plan import Book, Family, PlanError
 from htcv_lib.runs.project import Project
 
 
@@ -88,3 +88,13 @@ def test_a_notebook_calls_itself_by_its_first_heading_or_its_file(tmp_path, sour
     path = tmp_path / "notes.ipynb"
     path.write_text(json.dumps({"cells": cells}))
     assert first_heading(path) == title
+
+
+def test_a_role_is_what_runs_yml_says_or_what_the_setting_says():
+    settings = {"toy_as_described": {"lr": 0.1}, "done_well": {"lr": 0.3}, "step": {}}
+    runs = {"a": {}, "b": {"parameters": {"lr": 0.3}}, "c": {"setting": "toy_as_described", "parameters": {"width": 2}},
+            "d": {"setting": "toy_as_described", "parameters": {"lr": 0.2}}, "e": {"setting": "step"},
+            "f": {"setting": "done_well", "role": "variation"}}
+    family = Family("toy", "Toy", {"runs": runs, "settings": settings})
+    assert [family.role(variant) for variant in runs] == [
+        "as reported", "in between", "as described", "in between", "step", "variation"]
