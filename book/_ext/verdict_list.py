@@ -16,12 +16,15 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from htcv_lib.runs.claims import WORDS, Verdict
+from htcv_lib.runs.claims import CONTRADICTED, IN_SIMULATION, NO_DIFFERENCE, SUPPORTED, WORDS, Verdict
 from htcv_lib.runs.plan import Family
 
 logger = logging.getLogger(__name__)
 NONE_YET = "No claim has been judged yet."
 PAGE = "book/claims"
+SO_FAR = {SUPPORTED: "so far supported", IN_SIMULATION: "so far holding in simulation",
+          NO_DIFFERENCE: "so far no practical difference", CONTRADICTED: "so far contradicted"}
+SPOKEN = [word for known in WORDS for word in (known, SO_FAR.get(known)) if word]  # the order of the bar
 
 
 class VerdictBar(SphinxDirective):
@@ -63,11 +66,11 @@ def chosen_verdicts(state: BookState, family: str = "", section: str = "") -> li
 def verdict_bar(env: BuildEnvironment, state: BookState, family: str = "", section: str = "") -> str:
     """A bar of coloured parts and, below, the counts in words; empty if nothing has been judged."""
     verdicts = chosen_verdicts(state, family, section)
-    counts = Counter(verdict.word for verdict in verdicts)
+    counts = Counter(spoken(verdict) for verdict in verdicts)
     if not counts:
         return ""
-    first = {word: next(v for v in verdicts if v.word == word) for word in counts}
-    order = [word for word in WORDS if word in counts]
+    first = {word: next(v for v in verdicts if spoken(v) == word) for word in counts}
+    order = [word for word in SPOKEN if word in counts]
     parts = "".join(f'<span class="htcv-is-{slug(word)}" style="flex-grow:{counts[word]}"></span>' for word in order)
     items = "".join(f'<li class="htcv-is-{slug(word)}">'
                     f"{anchor(f'{counts[word]} {word}', link(env, PAGE, claim_anchor(first[word])))}</li>"
@@ -76,6 +79,11 @@ def verdict_bar(env: BuildEnvironment, state: BookState, family: str = "", secti
     return (f'<div class="htcv-verdicts"><p class="htcv-verdicts-title">How {total} '
             f'{"claim" if total == 1 else "claims"} fared</p><div class="htcv-bar" aria-hidden="true">{parts}</div>'
             f"<ul>{items}</ul></div>")
+
+
+def spoken(verdict: Verdict) -> str:
+    """Its word, or while undecided what can be said so far, if anything."""
+    return SO_FAR.get(verdict.so_far, verdict.word)
 
 
 def claim_item(env: BuildEnvironment, state: BookState, verdict: Verdict, anchors: bool) -> str:
@@ -95,7 +103,7 @@ def claim_item(env: BuildEnvironment, state: BookState, verdict: Verdict, anchor
 
 
 def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
-    """"preliminary, n = 3, leaning to supported; +0.6 points (95 % interval ...); margin 0.5 points".
+    """"preliminary, n = 3, so far supported; +0.6 points (95 % interval ...); margin 0.5 points".
 
     Args:
         recorded: Runs that are there, whether or not they could measure what decides.
@@ -106,8 +114,7 @@ def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
     if estimate is None or not verdict.n:
         return (f"its recorded runs ({recorded}) leave nothing to measure" if recorded
                 else "its runs have not been recorded yet")
-    leaning = f", leaning to {verdict.leaning}" if verdict.leaning else ""
-    found = [(verdict.preliminary or f"n = {verdict.n}") + leaning]
+    found = [(verdict.preliminary or f"n = {verdict.n}") + (f", {SO_FAR[verdict.so_far]}" if verdict.so_far else "")]
     if claim.collapse:
         hits = round(estimate.mean * verdict.n)
         return "; ".join([*found, f"{hits} of {verdict.n} runs (95 % interval {estimate.low:.0%} to "

@@ -78,7 +78,7 @@ class Verdict(NamedTuple):
 
     claim: Claim
     word: str  # one of WORDS
-    leaning: str  # while undecided: the word the point estimate would give; else ""
+    so_far: str  # while undecided: the word the interval alone would give, were there seeds enough; else ""
     estimate: Estimate | None  # paired difference in the claimed direction, a mean, or a share (collapse)
     p_adjusted: float | None  # Holm, within the family; None where too few seeds to test
     n: int  # (paired) seeds
@@ -103,7 +103,11 @@ class _Evidence(NamedTuple):
     holds: bool  # the whole interval says so
     fails: bool  # the whole interval says the opposite
     equal: bool  # no practical difference
-    leaning: str
+
+    @property
+    def word(self) -> str:
+        """What the intervals alone say, however few the seeds."""
+        return SUPPORTED if self.holds else CONTRADICTED if self.fails else NO_DIFFERENCE if self.equal else UNDECIDED
 
 
 def load_claims(path: Path) -> list[Claim]:
@@ -140,18 +144,12 @@ def decide(claims: Iterable[Claim], values: Values) -> list[Verdict]:
 def _verdict(claim: Claim, found: _Evidence | None, p: float | None) -> Verdict:
     if found is None:
         return Verdict(claim, NOT_TESTABLE, "", None, None, 0, [])
-    word = UNDECIDED
-    if p is not None:
-        if found.holds and p < ALPHA:
-            word = SUPPORTED
-        elif found.fails and p < ALPHA:
-            word = CONTRADICTED
-        elif found.equal:
-            word = NO_DIFFERENCE
-    leaning = found.leaning if word == UNDECIDED else ""
+    decided = p is not None and (p < ALPHA or found.word == NO_DIFFERENCE)
+    word = found.word if decided else UNDECIDED
+    so_far = "" if decided or found.word == UNDECIDED else found.word
     if claim.simulation:
-        word, leaning = (IN_SIMULATION if name == SUPPORTED else name for name in (word, leaning))
-    return Verdict(claim, word, leaning, found.estimate, p, found.estimate.n, found.runs)
+        word, so_far = (IN_SIMULATION if name == SUPPORTED else name for name in (word, so_far))
+    return Verdict(claim, word, so_far, found.estimate, p, found.estimate.n, found.runs)
 
 
 def _weigh(claim: Claim, values: Values) -> _Evidence:
@@ -165,8 +163,7 @@ def _weigh(claim: Claim, values: Values) -> _Evidence:
     sign, level = _bound(test)
     found = mean_interval(by_seed.values(), against=level)
     low, high = sorted((sign * found.low, sign * found.high))
-    return _Evidence(found, found.p, runs, low >= sign * level, high < sign * level, False,
-                     _lean(found, sign * found.mean >= sign * level, sign * found.mean < sign * level))
+    return _Evidence(found, found.p, runs, low >= sign * level, high < sign * level, False)
 
 
 def _bound(test: Mapping[str, Any]) -> tuple[int, float]:
@@ -188,16 +185,13 @@ def _weigh_difference(claim: Claim, test: Mapping[str, Any], values: Values) -> 
     inside = near.low > -margin and near.high < margin
     if test.get("same"):  # supported by equivalence (two one-sided tests), contradicted by a difference that matters
         p = _equivalence_p(differences, margin) if abs(d.mean) < margin else d.p
-        return _Evidence(d, p, runs, inside, d.low > margin or d.high < -margin, False,
-                         _lean(d, abs(d.mean) < margin, abs(d.mean) >= margin))
+        return _Evidence(d, p, runs, inside, d.low > margin or d.high < -margin, False)
     if "at_least" in test or "at_most" in test:  # the size of the difference, against its bound
         sign, bound = _bound(test)
         low, high = sorted((sign * d.low, sign * d.high))
         p = mean_interval(differences, against=bound).p
-        return _Evidence(d, p, runs, low > sign * bound, high < sign * bound, False,
-                         _lean(d, sign * d.mean >= sign * bound, sign * d.mean < sign * bound))
-    return _Evidence(d, d.p, runs, d.low > margin, d.high < -margin, inside,
-                     _lean(d, d.mean > margin, d.mean < -margin))
+        return _Evidence(d, p, runs, low > sign * bound, high < sign * bound, False)
+    return _Evidence(d, d.p, runs, d.low > margin, d.high < -margin, inside)
 
 
 def _weigh_collapse(reached: Sequence[float], test: Mapping[str, Any], runs: list[str]) -> _Evidence:
@@ -207,14 +201,7 @@ def _weigh_collapse(reached: Sequence[float], test: Mapping[str, Any], runs: lis
     low, high = wilson(sum(hits), n) if n else (nan, nan)
     p = float(stats.binomtest(sum(hits), n, 0.5).pvalue) if n else nan
     found = Estimate(sum(hits) / n if n else nan, low, high, p, n)
-    return _Evidence(found, p, runs, low > 0.5, high < 0.5, False, _lean(found, found.mean > 0.5, found.mean < 0.5))
-
-
-def _lean(found: Estimate, towards: bool, against: bool) -> str:
-    """What the point estimate alone would say."""
-    if found.n == 0:
-        return ""
-    return SUPPORTED if towards else CONTRADICTED if against else NO_DIFFERENCE
+    return _Evidence(found, p, runs, low > 0.5, high < 0.5, False)
 
 
 def _equivalence_p(differences: Sequence[float], margin: float) -> float:

@@ -321,7 +321,7 @@ def test_a_claim_shows_what_was_said_what_was_tested_and_what_came_out(toy):
 
 def test_fewer_than_ten_seeds_are_called_preliminary_and_decide_nothing(toy):
     html, _ = judged(toy, seeds=3)
-    assert "preliminary, n = 3, leaning to supported" in html
+    assert "preliminary, n = 3, so far supported" in html and "1 so far supported" in html
     assert "htcv-is-supported" not in html and "htcv-is-undecided" in html
 
 

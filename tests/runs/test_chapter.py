@@ -51,7 +51,7 @@ def test_verdicts_come_from_references(with_references):
   compare: {better: two, worse: one, metric: value, margin: 0.5}
 """)
     (verdict,) = project_verdicts(with_references)["toy"]
-    assert (verdict.word, verdict.leaning, verdict.n) == ("undecided", "supported", 1)
+    assert (verdict.word, verdict.so_far, verdict.n) == ("undecided", "", 1)
     assert verdict.estimate.mean == pytest.approx(4.0)
 
 

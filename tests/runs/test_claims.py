@@ -49,20 +49,27 @@ def test_a_real_but_small_difference_is_not_support():
 def test_nine_seeds_give_an_estimate_and_a_leaning_but_no_verdict():
     values = runs_with(a=0.72, b=0.7)
     verdict = first(claim(compare=PAIR), lambda variant, metric: dict(list(values(variant, metric).items())[:9]))
-    assert (verdict.word, verdict.leaning) == ("undecided", "supported")
+    assert (verdict.word, verdict.so_far) == ("undecided", "supported")
     assert verdict.preliminary == "preliminary, n = 9"
     assert verdict.p_adjusted is None
 
 
-def test_one_seed_leans_and_has_no_interval():
+def test_so_far_needs_the_whole_interval():
+    wide = first(claim(compare=PAIR), lambda variant, metric: {"a": {0: 0.71, 1: 0.75}, "b": {0: 0.7, 1: 0.7}}[variant])
+    assert (wide.word, wide.so_far, wide.n) == ("undecided", "", 2)
+    below = first(claim(compare=PAIR), lambda variant, metric: {"a": {0: 0.6, 1: 0.601}, "b": {0: 0.7, 1: 0.7}}[variant])
+    assert (below.word, below.so_far) == ("undecided", "contradicted")
+
+
+def test_one_seed_has_no_interval_and_says_nothing_so_far():
     verdict = first(claim(compare=PAIR), lambda variant, metric: {0: {"a": 0.69, "b": 0.7}[variant]})
-    assert (verdict.word, verdict.leaning, verdict.n) == ("undecided", "contradicted", 1)
+    assert (verdict.word, verdict.so_far, verdict.n) == ("undecided", "", 1)
     assert math.isnan(verdict.estimate.low)
 
 
 def test_no_runs_are_undecided_without_a_leaning():
     verdict = first(claim(compare=PAIR), lambda variant, metric: {})
-    assert (verdict.word, verdict.leaning, verdict.n, verdict.runs) == ("undecided", "", 0, [])
+    assert (verdict.word, verdict.so_far, verdict.n, verdict.runs) == ("undecided", "", 0, [])
 
 
 def test_only_seeds_that_both_variants_have_count():
