@@ -55,9 +55,10 @@ def test_nine_seeds_give_an_estimate_and_a_leaning_but_no_verdict():
 
 
 def test_so_far_needs_the_whole_interval():
-    wide = first(claim(compare=PAIR), lambda variant, metric: {"a": {0: 0.71, 1: 0.75}, "b": {0: 0.7, 1: 0.7}}[variant])
+    base = {0: 0.7, 1: 0.7}
+    wide = first(claim(compare=PAIR), lambda variant, metric: {"a": {0: 0.71, 1: 0.75}, "b": base}[variant])
     assert (wide.word, wide.so_far, wide.n) == ("undecided", "", 2)
-    below = first(claim(compare=PAIR), lambda variant, metric: {"a": {0: 0.6, 1: 0.601}, "b": {0: 0.7, 1: 0.7}}[variant])
+    below = first(claim(compare=PAIR), lambda variant, metric: {"a": {0: 0.6, 1: 0.601}, "b": base}[variant])
     assert (below.word, below.so_far) == ("undecided", "contradicted")
 
 
