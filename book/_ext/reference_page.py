@@ -9,6 +9,7 @@ from htcv_lib.runs.publish import copy_tables, write_if_changed
 from htcv_lib.runs.records import Record
 
 CSV = "{download}`CSV <files/%s/%s>`"
+SCORES = {"mask_depth": "IoU \u2212 RMSE"}  # what pictures of a family were ranked by; else IoU
 
 
 def write_reference_page(record: Record, page: Path, title: str, anchor: str, family: Family, failure: str) -> None:
@@ -66,8 +67,8 @@ def _samples_alt(record: Record) -> str:
     return f"{len(samples.rows)} rows, split {split}; columns: {', '.join(samples.columns)}"
 
 
-def _row_label(row: dict) -> str:
-    return f"{row['label']}\nIoU {row['score']:.2f}" if "score" in row else row["label"]
+def _row_label(row: dict, score: str) -> str:
+    return f"{row['label']}\n{score} {row['score']:.2f}" if "score" in row else row["label"]
 
 
 def _draw(record: Record, folder: Path) -> None:
@@ -80,8 +81,8 @@ def _draw(record: Record, folder: Path) -> None:
         figure = plot_history(record.history())
         figure.savefig(folder / "curves.svg", metadata={"Date": None, "Creator": None})
     if (record.folder / "samples.png").exists():
-        samples = record.samples()
-        figure = show_tiles(samples.tiles, samples.columns, [_row_label(row) for row in samples.rows],
+        samples, score = record.samples(), SCORES.get(record.family, "IoU")
+        figure = show_tiles(samples.tiles, samples.columns, [_row_label(row, score) for row in samples.rows],
                             key="truth" in samples.columns)
         figure.savefig(folder / "samples.png", dpi=110, metadata={"Software": None})
     stamp.write_text(key)
