@@ -64,7 +64,7 @@ def _metric_table(record: Record, family: Family) -> list[str]:
 def _samples_alt(record: Record) -> str:
     samples = record.samples()
     split = next((metric.split for metric in record.metrics.values()), "")
-    return f"{len(samples.rows)} rows, split {split}; columns: {', '.join(samples.columns)}"
+    return f"{len(samples.rows)} rows of pictures, split {split}; columns: {'; '.join(samples.columns)}"
 
 
 def _row_label(row: dict, score: str) -> str:
