@@ -80,7 +80,7 @@ def _draw(record: Record, folder: Path) -> None:
     if (record.folder / "history.csv").exists():
         figure = plot_history(record.history())
         figure.savefig(folder / "curves.svg", metadata={"Date": None, "Creator": None})
-    if (record.folder / "samples.png").exists():
+    if (record.folder / "samples.webp").exists():
         samples, score = record.samples(), SCORES.get(record.family, "IoU")
         figure = show_tiles(samples.tiles, samples.columns, [_row_label(row, score) for row in samples.rows],
                             key="truth" in samples.columns)

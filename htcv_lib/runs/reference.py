@@ -17,7 +17,7 @@ from htcv_lib.runs.plan import Book, PlanError
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, check_sizes, write_json
 
-KEPT = ("history.csv", "samples.png", "samples.json")
+KEPT = ("history.csv", "samples.webp", "samples.json")
 FINGERPRINT_STEPS = 20
 TIMED = {"waiting"}  # metrics that measure the machine
 

@@ -118,7 +118,7 @@ class Run:
         return pd.DataFrame(rows or [("no metric", "n/a", "")], columns=["Metric", "Value", "Definition"])
 
     def save_samples(self, tiles: np.ndarray, columns: Sequence[str], rows: Sequence[Mapping]) -> None:
-        """Keep picture rows (R, C, H, W, 3) uint8 with the record, at most 150 KiB as PNG (see `Samples`)."""
+        """Keep picture rows (R, C, H, W, 3) uint8 with the record, at most 150 KiB (see `Samples`)."""
         Samples(tiles, list(columns), [dict(row) for row in rows]).save(self.folder)
 
     def finish(self, metrics: Mapping[str, float], history=None, split: str = "test", n: int = 0,
