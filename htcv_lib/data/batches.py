@@ -76,10 +76,12 @@ class Batches:
         generator = self._generator(self.device, epoch, "augment")
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             index = order[start : start + self.batch_size]
-            batch = {"index": index}
-            for name, tensor in self.fields.items():
-                batch[name] = tensor[index].float().div_(255) if name == "image" else tensor[index].long()
+            batch = {"index": index} | {name: self._number(name, field[index]) for name, field in self.fields.items()}
             yield batch if self.augment is None else self.augment(batch, generator)
+
+    def _number(self, name: str, values: Tensor) -> Tensor:
+        """The values of a field as a network takes them."""
+        return values.float().div_(255) if name == "image" else values.long()
 
     def _generator(self, device: str | torch.device, epoch: int, purpose: str) -> torch.Generator:
         return torch.Generator(device=device).manual_seed(stream_seed(self.seed, epoch, purpose))

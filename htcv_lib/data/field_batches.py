@@ -1,7 +1,5 @@
 """Batches of pictures with several fields of real numbers, cut from a set that lives on the device."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -19,16 +17,8 @@ class FieldBatches(Batches):
     Errors: ValueError if no batch can be cut.
     """
 
-    def _epoch(self, epoch: int) -> Iterator[dict[str, Tensor]]:
-        order = torch.arange(self.size)
-        if self.shuffle:
-            order = torch.randperm(self.size, generator=self._generator("cpu", epoch, "order"))
-        order = order.to(self.device)
-        generator = self._generator(self.device, epoch, "augment")
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            index = order[start : start + self.batch_size]
-            batch = {name: as_float(tensor[index]) for name, tensor in self.fields.items()} | {"index": index}
-            yield batch if self.augment is None else self.augment(batch, generator)
+    def _number(self, name: str, values: Tensor) -> Tensor:
+        return as_float(values)
 
 
 def as_float(tensor: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from htcv_lib.data.solids import BOX, Solids, chords
 from htcv_lib.data.stage_lights import Arriving, StageLights, arriving, shining_points
 
 PAINTING = 7.0  # width and height of the painting
-GROUP = 2**18  # tests of a line against a solid done at once: few enough for the processor's cache
+GROUP = 2**18  # tests of a line against a solid done at once on a CPU: few enough for its cache
+GROUP_CUDA = 2**24  # and on a GPU: enough to keep it busy, in half a gigabyte
 
 
 def plane_grid(size: int, device: str | torch.device = "cpu") -> Tensor:
@@ -45,7 +46,7 @@ def shadows(lights: StageLights, solids: Solids, cast: Tensor, turn: Tensor, siz
     for k in range(solids.kind.shape[1]):
         for box in (True, False):
             view, light = (lit & (there[:, k] & ((kinds[:, k] == BOX) == box))[:, None]).nonzero().to(device).T
-            some = max(1, GROUP // (samples * size * size))
+            some = max(1, (GROUP if device.type == "cpu" else GROUP_CUDA) // (samples * size * size))
             for start in range(0, len(view), some):
                 v, i = view[start : start + some], light[start : start + some]
                 each = Solids(*(field[v, k].repeat_interleave(samples, 0) for field in solids))

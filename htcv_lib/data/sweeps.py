@@ -18,8 +18,10 @@ def sweep_scenes(sampler: str, field: str = "light_x", steps: int = 8) -> Tensor
     Some scenes may lie in the corners that training leaves out. To be rendered as the sampler's other scenes are, see
     `looks_at_object`.
 
-    Errors: ValueError for an unknown field.
+    Errors: ValueError for an unknown field or sampler.
     """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
     if field not in SCENE_FIELDS:
         raise ValueError(f"field must be one of {', '.join(SCENE_FIELDS)}, got {field!r}")
     base = torch.tensor((*CENTRE.get(sampler, CENTRE["easy"]), *BLUE, SHINE, *LIGHT))

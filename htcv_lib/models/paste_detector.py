@@ -48,6 +48,7 @@ class PasteDetector(nn.Module):
         self.register_buffer("weight", torch.zeros(count))
         self.register_buffer("bias", torch.zeros(()))
 
+    @torch.autocast("cuda", enabled=False)
     def features(self, image: Tensor) -> Tensor:
         """(B, F, H, W): logarithms of residual strength at a pixel, in windows, and over the surroundings'; and of the
         colour channels' differences in windows."""

@@ -14,7 +14,8 @@ def prepare(seed: int, threads: int | None = None) -> str:
     """Seed everything, set the process up for speed, and say where to train.
 
     On CPU, freed memory is kept by the process: page faults otherwise cost more than the arithmetic. On CUDA, cudnn
-    measures its kernels and fp32 products may use TF32, so the last bits of a run are not repeatable there.
+    measures its kernels, so the last bits of a run are not repeatable there. Products of float32 stay exact: pictures
+    are rendered and scored with them, and networks train in bfloat16.
 
     Args:
         threads: CPU threads of a tensor operation; None leaves torch's choice.
@@ -26,7 +27,6 @@ def prepare(seed: int, threads: int | None = None) -> str:
         torch.set_num_threads(threads)
     if torch.cuda.is_available():
         torch.backends.cudnn.benchmark = True
-        torch.set_float32_matmul_precision("high")
         return "cuda"
     keep_freed_memory()
     return "cpu"
