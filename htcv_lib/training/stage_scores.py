@@ -15,12 +15,14 @@ from htcv_lib.training.phase import Batch
 
 CLEAN = ("original_",)
 LIT = (*CLEAN, "shadow_", "light_", "irradiance_")
-JUDGED = {"original": CLEAN, "lighting": LIT, "mask": (*LIT, "mask_"),
-          "joint": (*LIT, "mask_", "recomposition_")}  # of the stage rgb, everything; joint trains no colours
+MASKED = (*LIT, "mask_")
+JUDGED = {"original": CLEAN, "lighting": LIT, "mask": MASKED, "joint": MASKED}  # of the stage rgb, everything
 
 
 def scores_of_stage(stage: str, scores: Mapping[str, float]) -> dict[str, float]:
     """The scores of layers whose heads were trained once a stage is over.
+
+    The joint stage trains no colours of occluders, which a recomposition would show.
 
     Args:
         stage: "original", "lighting", "mask", "rgb" or "joint", in the order of the chain.
