@@ -6,6 +6,7 @@ MODULES = {
     "curves": ("plot_curves", "plot_history", "smoothed"),
     "tiles": ("class_map", "error_map", "segmentation_tiles", "show_tiles"),
     "architecture": ("draw_architecture",),
+    "sequence_diagram": ("draw_sequence_network",),
     "vae_diagram": ("draw_vae",),
     "seeds": ("paired_dots", "seed_dots"),
     "changes": ("waterfall",),

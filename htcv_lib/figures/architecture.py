@@ -35,7 +35,7 @@ class _Block:
     """A box: a stage that keeps the resolution, or the input."""
 
     def __init__(self, name: str, part: str, shape: tuple[int, ...], params: int = 0, arrival: Any = None):
-        self.name, self.part, self.shape, self.params = name, part, tuple(shape)[-3:], int(params)
+        self.name, self.part, self.shape, self.params = name, part, _inner(shape), int(params)
         self.arrival = arrival  # the layer that changed the resolution on the way here
         self.skip: _Block | None = None
         self.x = self.y = 0.0  # its middle
@@ -53,8 +53,8 @@ def draw_architecture(layers: Sequence[Any], title: str | None = None, narrow: b
     exactly the channels of the layer before it plus those of the encoder stage of its resolution.
 
     Args:
-        layers: In order of execution, each with name, kind, in_shape, out_shape (..., C, H, W) and params, as
-            `trace_shapes` returns them.
+        layers: In order of execution, each with name, kind, in_shape, out_shape (..., C, H, W), or of sequences
+            (B, C, T, H, W), and params, as `trace_shapes` returns them.
     """
     blocks = _blocks(layers)
     flat = not any(block.part == "bottleneck" for block in blocks)
@@ -77,9 +77,15 @@ def draw_architecture(layers: Sequence[Any], title: str | None = None, narrow: b
                       fontsize=SMALL, color=MUTED)
     for block in blocks:
         _box(axes, block, box)
-    axes.text(PAD, figure.get_size_inches()[1] - PAD, "channels × height × width; right: parameters", fontsize=SMALL,
-              color=MUTED, va="bottom")
+    sizes = "channels × height × width" if len(blocks[0].shape) == 3 else "channels × views × height × width"
+    axes.text(PAD, figure.get_size_inches()[1] - PAD, f"{sizes}; right: parameters", fontsize=SMALL, color=MUTED,
+              va="bottom")
     return figure
+
+
+def _inner(shape: Sequence[int]) -> tuple[int, ...]:
+    """(C, H, W), or (C, T, H, W) of a sequence, whatever stands before."""
+    return tuple(shape)[1:] if len(shape) == 5 else tuple(shape)[-3:]
 
 
 def _blocks(layers: Sequence[Any]) -> list[_Block]:
@@ -102,7 +108,7 @@ def _blocks(layers: Sequence[Any]) -> list[_Block]:
         part = "encoder" if place < deepest or flat else "bottleneck" if place == deepest else "decoder"
         block = _Block(layer.name, part, layer.out_shape, layer.params, came)
         if part == "decoder" and previous is not None:
-            extra = tuple(layer.in_shape)[-3] - tuple(previous.out_shape)[-3]
+            extra = _inner(layer.in_shape)[0] - _inner(previous.out_shape)[0]
             twins = [b for b in blocks if b.part == "encoder" and b.size == block.size and b.shape[0] == extra]
             block.skip = twins[-1] if twins else None
         blocks.append(block)

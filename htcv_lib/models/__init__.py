@@ -36,6 +36,7 @@ MODULES = {
     "decomposition": ("Decomposition", "SetDecomposition"),
     "video_swin": ("VideoSwinEncoder",),
     "sequence_decoder": ("SequenceDecoder",),
+    "sequence_stages": ("trace_sequence",),
     "decomposer": ("STAGES", "Decomposer", "freeze_for"),
     "frames_net": ("FramesNet",),
     "reverse_swin": ("PatchSplitting", "ReverseSwinDecoder", "ReverseSwinNet"),
