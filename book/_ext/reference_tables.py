@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from htcv_lib.figures import draw_architecture, draw_sequence_network, leakage_heatmap, lr_range_figure
+from htcv_lib.figures import draw_architecture, draw_sequence_network, draw_vae, leakage_heatmap, lr_range_figure
 from htcv_lib.runs.records import Record
 
 CSV = "{download}`CSV <files/%s/%s>`"
@@ -52,10 +52,12 @@ def _figures(record: Record) -> Iterator[Drawn]:
     path = record.folder / "architecture.csv"
     if path.exists():
         layers = pd.read_csv(path, converters={"in_shape": literal_eval, "out_shape": literal_eval})
+        layers = layers.astype({"params": int})
         networks = layers.groupby("network", sort=False) if "network" in layers else [("", layers)]
         for place, (name, each) in enumerate(networks):
-            yield Drawn(f"network-{place}", partial(_network, name, each), "" if place else "Network", path.name,
-                        f"Stages of the {name.replace('_', ', ') or 'network'}, from one pass through it")
+            text = f"Stages of the {name.replace('_', ', ') or 'network'}, from one pass through it"
+            yield Drawn(f"network-{place}", partial(_network, record, name, each), "" if place else "Network",
+                        path.name, text)
     path = record.folder / "leakage.csv"
     if path.exists():
         matrix = pd.read_csv(path).set_index("index").rename_axis(None)
@@ -67,8 +69,12 @@ def _figures(record: Record) -> Iterator[Drawn]:
                     "Training loss while the learning rate grows")
 
 
-def _network(name: str, layers: pd.DataFrame) -> Figure:
+def _network(record: Record, name: str, layers: pd.DataFrame) -> Figure:
     rows = list(layers.itertuples(index=False))
+    if "part" in layers:  # of a VAE; one that is told the label everywhere has no decoder of its own to trace
+        encoder, decoder = ([row for row in rows if row.part == part] for part in ("encoder", "decoder"))
+        image = (3, 32, 32) if record.dataset.startswith("cifar") else (1, 28, 28)
+        return draw_vae(encoder, decoder, record.parameters["latent"], conditional=not decoder, image=image)
     if "encoder.patches" in set(layers["name"]):
         return draw_sequence_network(rows, cut=name.endswith("noskip"))
     return draw_architecture(rows)
