@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from htcv_lib.losses.decomposition import base_loss
+from htcv_lib.models import decomposer_network, freeze_for
 from htcv_lib.training.decomposition import (
     decomposition_objective,
     frames_objective,
@@ -173,6 +174,26 @@ def test_the_versions_of_the_rgb_stage_differ_in_what_lies_under_the_mask(settin
     share = torch.tensor(0.0).sigmoid().item()
     mixed = rgb_objective(Fixed(logit=0.0), batch(), soft=True, **settings)
     assert number(mixed) == pytest.approx(abs(0.6 - (1 - share) * behind - share * 0.9), abs=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"binary_weight": 0.01}, {"decay_weight": 0.1, "decay": "mean"}])
+def test_under_a_cut_both_versions_train_alike_and_mixed_they_do_not(settings):
+    torch.manual_seed(0)
+    model = decomposer_network("decomposer", 8, drop_path=0.0, depths=(1, 1, 1, 1))
+    freeze_for(model, "rgb")
+    views, original, relit = torch.rand(1, 3, 10, 32, 32), torch.rand(1, 3, 1, 32, 32), torch.rand(1, 3, 10, 32, 32)
+    seen = {"image": views, "original": original, "pseudo_relit": relit, "pseudo_mask": (views[:, :1] > 0.7).float()}
+    middle = model(views).mask.median().item()  # half of the mask is cut away
+
+    def gradients(**more):
+        model.zero_grad()
+        rgb_objective(model, seen, threshold=middle, **settings, **more)["loss"].backward()
+        return [param.grad.clone() for param in model.parameters() if param.grad is not None]
+
+    for soft in (False, True):
+        one, two = gradients(version=1, soft=soft), gradients(version=2, soft=soft)
+        assert len(one) == len(two) > 0 and any(grad.abs().max() > 0 for grad in one)
+        assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True)) is not soft
 
 
 def test_the_rgb_stage_cuts_at_nine_tenths_unless_told_otherwise():
