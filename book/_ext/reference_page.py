@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from reference_tables import CSV, draw_tables, table_sections
+
 from htcv_lib.figures import plot_history, show_tiles
 from htcv_lib.runs.keys import digest
 from htcv_lib.runs.plan import Family
 from htcv_lib.runs.publish import copy_tables, write_if_changed
 from htcv_lib.runs.records import Record
 
-CSV = "{download}`CSV <files/%s/%s>`"
 SCORES = {"mask_depth": "IoU \u2212 RMSE"}  # what pictures of a family were ranked by; else IoU
 
 
@@ -27,6 +28,7 @@ def write_reference_page(record: Record, page: Path, title: str, anchor: str, fa
         lines += ["## Training", "", f"```{{figure}} files/{stem}/curves.svg", f":name: fig-{anchor}-curves",
                   f":alt: Loss and validation metrics of {title} over the epochs", "",
                   f"Training of seed {record.seed}. {CSV % (stem, 'history.csv')}", "```", ""]
+    lines += table_sections(record, stem, anchor)
     lines += [f"```{{provenance}} {record.run}", "```", ""]
     if page.exists():
         page.unlink()
@@ -74,7 +76,8 @@ def _row_label(row: dict, score: str) -> str:
 def _draw(record: Record, folder: Path) -> None:
     """Curves and pictures, drawn again only if the record changed."""
     stamp = folder / ".drawn"
-    key = digest([record.data["key"], record.finished, Path(__file__).read_text(encoding="utf-8")])
+    code = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("reference_*.py"))]
+    key = digest([record.data["key"], record.finished, *code])
     if stamp.exists() and stamp.read_text() == key:
         return
     if (record.folder / "history.csv").exists():
@@ -85,4 +88,5 @@ def _draw(record: Record, folder: Path) -> None:
         figure = show_tiles(samples.tiles, samples.columns, [_row_label(row, score) for row in samples.rows],
                             key="truth" in samples.columns)
         figure.savefig(folder / "samples.png", dpi=110, metadata={"Software": None})
+    draw_tables(record, folder)
     stamp.write_text(key)

@@ -7,12 +7,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from htcv_lib.figures.column_heads import heads_height, write_heads
 from htcv_lib.figures.style import (
     BODY,
     CLASS_COLOURS,
     CLASSES,
     ERROR,
-    INK,
     MUTED,
     PAD,
     SMALL,
@@ -28,6 +28,7 @@ from htcv_lib.figures.style import (
 )
 
 COLUMNS = ("input", "truth", "prediction", "error")
+LEAN = 0.65  # height of a heading that leans by 40 degrees, over its length
 PALETTE = np.array([to_rgb(CLASS_COLOURS[name]) for name in CLASSES])  # (3 classes, RGB)
 
 
@@ -79,18 +80,24 @@ def show_tiles(tiles: np.ndarray, columns: Sequence[str] = COLUMNS, row_labels: 
     labels = max(map(text_width, texts)) + 0.14 if texts else 0.0
     tile = (width - 2 * PAD - labels - gap * (across - 1)) / across
     tall = tile * height / breadth
-    top = heading_height(title, width) + (0.26 if any(columns) else 0.0)
+    start, room = heading_height(title, width), tile + gap - 0.04
+    leaning = any(text_width(word, SMALL) > room for head in columns for word in head.split())
+    tallest = LEAN * max(text_width(head, SMALL) for head in columns) if leaning else heads_height(columns, room)
+    top = start + (tallest + 0.1 if any(columns) else 0.0)
     entries = _key_entries(key, columns)
     figure = sheet(width, top + rows * (tall + gap) - gap + PAD + (0.34 if entries else 0))
     heading(figure, title)
+    lefts = [PAD + labels + column * (tile + gap) for column in range(across)]
+    if leaning:
+        for head, left in zip(columns, lefts, strict=True):
+            write(figure, left + tile / 3, top - 0.06, head, SMALL, va="baseline", rotation=40, rotation_mode="anchor")
+    else:
+        write_heads(figure, columns, lefts, top - 0.08, room)
     for row in range(rows):
         place = top + row * (tall + gap)
         if texts:
             write(figure, PAD, place + tall / 2, texts[row], BODY, va="center", linespacing=1.35)
-        for column in range(across):
-            left = PAD + labels + column * (tile + gap)
-            if row == 0:
-                write(figure, left, top - 0.24, columns[column], BODY, color=INK)
+        for column, left in enumerate(lefts):
             axes = panel(figure, left, place, tile, tall, grid="")
             axes.imshow(tiles[row, column], interpolation="antialiased", aspect="auto")
             axes.set_axis_off()

@@ -171,15 +171,21 @@ class Book:
         }
         for layer, values in layers.items():
             for key, value in (values or {}).items():
-                if key not in parameters:
+                if key in parameters:
+                    parameters[key] = value
+                elif layer != f"profile {profile}" or not self._elsewhere(family, key):
                     raise PlanError(f"{name}: {entry['notebook']} has no parameter {key!r} ({layer})")
-                parameters[key] = value
         minutes = {**table.get("minutes", {}), **entry.get("minutes", {})}.get(profile, 1.0)
         needs = {alias: need if need.count("/") == 2 else f"{need}/s{seed}"
                  for alias, need in (entry.get("needs") or {}).items()}
         return PlannedRun(family, variant, seed, profile, entry.get("title", variant), setting, notebook,
                           parameters, needs, int(entry.get("priority", 5)), float(minutes),
                           float(table.get("memory_gb", {}).get(profile, 1.0)))
+
+    def _elsewhere(self, family: str, key: str) -> bool:
+        """Whether a value for a whole family means other notebooks of it."""
+        notebooks = {entry["notebook"] for entry in self.families[family].table["runs"].values()}
+        return any(key in default_parameters(self.project.notebooks / family / name) for name in sorted(notebooks))
 
     def _add_needs(self, run: PlannedRun, chosen: dict[str, PlannedRun], above: tuple[str, ...] = ()) -> None:
         if run.name in above:

@@ -60,3 +60,17 @@ def test_a_grid_of_two_columns_names_no_error_colour():
 def test_headings_must_match_the_columns():
     with pytest.raises(ValueError, match="4 columns of tiles, but 1 headings"):
         show_tiles(segmentation_tiles(IMAGES, TRUTH, TRUTH), ["photo"])
+
+
+@pytest.mark.parametrize(("heads", "angle"), [(["own", "cat"] * 6, 0), (["automobile", "cat"] * 6, 40)])
+def test_headings_wider_than_their_columns_lean_and_stay_on_the_sheet(heads, angle):
+    figure = show_tiles(np.zeros((1, 12, 8, 8, 3), np.uint8), heads, key=False)
+    width, height = figure.get_size_inches() * figure.dpi
+    boxes = [text.get_window_extent(figure.canvas.get_renderer()) for text in figure.texts]
+    assert {text.get_rotation() for text in figure.texts} == {angle}
+    assert all(box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height for box in boxes)
+
+
+def test_a_heading_of_several_words_takes_several_lines():
+    figure = show_tiles(np.zeros((1, 7, 8, 8, 3), np.uint8), ["original, predicted"] + ["view"] * 6, key=False)
+    assert [text.get_text() for text in figure.texts][:2] == ["predicted", "original,"]

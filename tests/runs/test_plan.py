@@ -16,6 +16,17 @@ def test_an_unknown_parameter_is_refused_by_name(toy, edit_runs):
         Book.load(toy).runs("quick")
 
 
+def test_what_a_profile_says_for_all_is_left_out_where_a_notebook_has_no_such_parameter(toy, edit_runs):
+    short = (toy.notebooks / "toy/run.ipynb").read_text().replace("steps: int = 10\\n", "").replace("steps", "4")
+    (toy.notebooks / "toy/short.ipynb").write_text(short)
+    edit_runs(toy, lambda family: family["runs"]["two"].update(notebook="short.ipynb"))
+    runs = {run.name: run.parameters for run in Book.load(toy).runs("quick")}
+    assert runs["toy/one/s0"]["steps"] == 2 and "steps" not in runs["toy/two/s0"]
+    edit_runs(toy, lambda family: family["profiles"]["quick"].update(stpes=2))
+    with pytest.raises(PlanError, match="has no parameter 'stpes' .profile quick."):
+        Book.load(toy).runs("quick")
+
+
 def test_an_unknown_key_is_refused_by_name(toy, edit_runs):
     edit_runs(toy, lambda family: family["runs"]["one"].update(paramters={}))
     with pytest.raises(PlanError, match="unknown key 'paramters'"):
