@@ -55,7 +55,7 @@ def _figures(record: Record) -> Iterator[Drawn]:
         layers = layers.astype({"params": int})
         networks = layers.groupby("network", sort=False) if "network" in layers else [("", layers)]
         for place, (name, each) in enumerate(networks):
-            text = f"Stages of the {name.replace('_', ', ') or 'network'}, from one pass through it"
+            text = f"Stages of the {name.replace('_noskip', ' without skips') or 'network'}, from one pass through it"
             yield Drawn(f"network-{place}", partial(_network, record, name, each), "" if place else "Network",
                         path.name, text)
     path = record.folder / "leakage.csv"
