@@ -71,7 +71,7 @@ def draw_architecture(layers: Sequence[Any], title: str | None = None, narrow: b
         _step(axes, before, block, box)
     for number, block in enumerate(block for block in blocks if block.skip):
         start, end = block.skip.x + box / 2, block.x - box / 2
-        _arrow(axes, (start + 0.05, block.skip.y), (end - 0.05, block.y), MUTED, dashed=True)
+        arrow(axes, (start + 0.05, block.skip.y), (end - 0.05, block.y), MUTED, dashed=True)
         if end - start > 1.0 and number == sum(b.skip is not None for b in blocks) - 1:
             axes.text((start + end) / 2, block.y - 0.06, "skip: concatenated", ha="center", va="bottom",
                       fontsize=SMALL, color=MUTED)
@@ -161,7 +161,7 @@ def _step(axes: Axes, before: _Block, block: _Block, box: float) -> None:
         x = (max if outer < 0 else min)(before.x, block.x) + outer * (box / 2 - 0.22)
         label = -outer
     gap = TALL / 2 + 0.02
-    _arrow(axes, (x, before.y + (gap if down else -gap)), (x, block.y - (gap if down else -gap)), INK)
+    arrow(axes, (x, before.y + (gap if down else -gap)), (x, block.y - (gap if down else -gap)), INK)
     if block.arrival is not None:
         text = KINDS.get(block.arrival.kind, block.arrival.kind)
         text += f" · {short_count(block.arrival.params)}" if block.arrival.params else ""
@@ -169,7 +169,8 @@ def _step(axes: Axes, before: _Block, block: _Block, box: float) -> None:
                   ha="left" if label > 0 else "right")
 
 
-def _arrow(axes: Axes, start: tuple, end: tuple, colour: str, dashed: bool = False) -> None:
+def arrow(axes: Axes, start: tuple, end: tuple, colour: str, dashed: bool = False) -> None:
+    """An arrow between two places (x, y) in inches."""
     axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>,head_length=3.2,head_width=2.0", mutation_scale=1.0,
                                    shrinkA=0, shrinkB=0, color=colour, linewidth=1.0,
                                    linestyle=(0, (3, 2.5)) if dashed else "-"))

@@ -5,9 +5,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch
 
-from htcv_lib.figures.architecture import LOOKS, short_count
+from htcv_lib.figures.architecture import LOOKS, arrow, short_count
 from htcv_lib.figures.style import (
     BODY,
     INK,
@@ -77,7 +77,7 @@ def _skips(axes: Axes, stages: Sequence[Any], blocks: Sequence[Any], rows: Mappi
     """Dashed arrows from the column before, at each resolution that both sides have."""
     for size in {_size(stage.out_shape) for stage in stages} & {_size(block.out_shape) for block in blocks}:
         left, right, y = start + box / 2 + 0.03, column - box / 2 - 0.03, rows[size]
-        _arrow(axes, (left, y), (right, y), ORANGE if cut else MUTED, dashed=True)
+        arrow(axes, (left, y), (right, y), ORANGE if cut else MUTED, dashed=True)
         if cut:
             axes.text((left + right) / 2, y, " × 0 ", fontsize=SMALL, color=ORANGE, ha="center", va="center",
                       backgroundcolor=PAPER)
@@ -89,7 +89,7 @@ def _encoder(axes: Axes, encoder: Sequence[Any], rows: Mapping[int, float], x: f
     _box(axes, "input", "views", image, 0, x, y, box)
     for step, stage in zip(encoder[::2], encoder[1::2], strict=True):
         before, y = y, rows[_size(stage.out_shape)]
-        _arrow(axes, (x, before + TALL / 2), (x, y - TALL / 2), INK)
+        arrow(axes, (x, before + TALL / 2), (x, y - TALL / 2), INK)
         text = f"{'merging' if 'merging' in step.name else step.name.split('.')[1]} · {short_count(step.params)}"
         axes.text(x + 0.08, y - TALL / 2 - (STEP - TALL) / 2, text, fontsize=SMALL, color=MUTED, va="center")
         _box(axes, "bottleneck" if stage is encoder[-1] else "encoder", stage.kind, stage.out_shape, stage.params, x,
@@ -100,10 +100,10 @@ def _decoder(axes: Axes, blocks: Sequence[Any], name: str, rows: Mapping[int, fl
              below: float, end: float) -> None:
     for block in blocks[:-1]:
         y = rows[_size(block.out_shape)]
-        _arrow(axes, (x, below if below == max(rows.values()) else below - TALL / 2), (x, y + TALL / 2), INK)
+        arrow(axes, (x, below if below == max(rows.values()) else below - TALL / 2), (x, y + TALL / 2), INK)
         _box(axes, "decoder", "block", block.out_shape, block.params, x, y, box)
         below = y
-    _arrow(axes, (x, below - TALL / 2), (x, end + TALL / 2), INK)
+    arrow(axes, (x, below - TALL / 2), (x, end + TALL / 2), INK)
     _box(axes, "input", name, blocks[-1].out_shape, blocks[-1].params, x, end, box)
 
 
@@ -116,9 +116,3 @@ def _box(axes: Axes, look: str, name: str, shape: Sequence[int], params: int, x:
     axes.text(left + 0.1, y + 0.11, " × ".join(map(str, tuple(shape)[1:])), fontsize=SMALL, va="center", color=INK)
     if params:
         axes.text(left + box - 0.1, y - 0.09, short_count(params), fontsize=SMALL, va="center", ha="right", color=MUTED)
-
-
-def _arrow(axes: Axes, start: tuple, end: tuple, colour: str, dashed: bool = False) -> None:
-    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>,head_length=3.2,head_width=2.0", mutation_scale=1.0,
-                                   shrinkA=0, shrinkB=0, color=colour, linewidth=1.0,
-                                   linestyle=(0, (3, 2.5)) if dashed else "-"))
