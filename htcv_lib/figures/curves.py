@@ -28,6 +28,8 @@ from htcv_lib.figures.style import (
     write,
 )
 
+LEAST_SPAN = 0.01  # of the level: what changes by less is drawn flat
+
 
 def smoothed(values: Sequence[float], weight: float | None) -> np.ndarray:
     """Exponential average without the pull towards zero at the start (TensorBoard's); None: unchanged.
@@ -160,6 +162,9 @@ def _finish(axes: Axes, ends: Sequence[tuple[str, str, float, float]], size: flo
     if not ends:
         return
     low, high = axes.get_ylim()
+    missing = LEAST_SPAN * max(abs(low), abs(high)) - (high - low)
+    if missing > 0:
+        low, high = low - missing / 2, high + missing / 2
     figure = axes.figure
     per_inch = (high - low) / (figure.get_size_inches()[1] * axes.get_position().height)
     last = max(x for _, _, x, _ in ends)

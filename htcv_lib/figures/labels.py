@@ -34,7 +34,8 @@ def free_places(anchors: np.ndarray, sizes: np.ndarray, avoid: np.ndarray, bound
             box = np.concatenate([centre - size / 2, centre + size / 2])
             cost = (_covered(box, avoid) + 4 * _beyond(box, bounds) / size[1]
                     + 8 * sum(_overlap(box, other) for other in placed) / size.prod()
-                    + 0.5 * (_nearest(box, others) < 1.6 * _nearest(box, anchor[None])))  # whose name is it?
+                    + 0.5 * (_nearest(box, others) < 1.6 * _nearest(box, anchor[None]))  # whose name is it?
+                    + _passed(anchor, box, others))
             if best is None or cost < best[0] - 1e-9:
                 best = (cost, centre, box)
             if cost == 0:
@@ -48,6 +49,13 @@ def _nearest(box: np.ndarray, points: np.ndarray) -> float:
     """Distance between a box and the nearest of some points."""
     away = np.maximum(np.maximum(box[:2] - points, points - box[2:]), 0)
     return float(np.linalg.norm(away, axis=1).min(initial=np.inf))
+
+
+def _passed(anchor: np.ndarray, box: np.ndarray, points: np.ndarray) -> int:
+    """How many points a line from the anchor to the box would touch."""
+    line = np.linspace(anchor, np.clip(anchor, box[:2], box[2:]), 16)
+    near = np.linalg.norm(points[:, None] - line, axis=2).min(axis=1, initial=np.inf)
+    return int((near < (box[3] - box[1]) / 3).sum())
 
 
 def _covered(box: np.ndarray, points: np.ndarray) -> int:

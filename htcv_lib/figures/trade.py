@@ -36,6 +36,7 @@ from htcv_lib.figures.style import (
 )
 
 STEPS = (1, 2, 2.5, 5, 10)  # between ticks
+LEAD = 0.18  # inches between a point and its name from which a line leads there
 
 
 @styled
@@ -212,7 +213,8 @@ def _plain(value: float, position: int | None = None) -> str:
 
 
 def _name_points(axes: Axes, points: np.ndarray, joined: int, names: Sequence[str], colours: Sequence[str]) -> None:
-    """Each point's name beside it, off the other points and off the line through the first `joined`."""
+    """Each point's name beside it, off the other points and off the line through the first `joined`; a thin line leads
+    to a name that stands away from its point or nearer to another."""
     axes.autoscale_view()
     size = axes.get_position().size * axes.figure.get_size_inches()
     transform = axes.transScale + axes.transLimits
@@ -221,6 +223,11 @@ def _name_points(axes: Axes, points: np.ndarray, joined: int, names: Sequence[st
     ring = np.array([(0, 0), (0.05, 0), (-0.05, 0), (0, 0.05), (0, -0.05)])
     avoid = np.concatenate([*between, (anchors[:, None] + ring).reshape(-1, 2)])
     sizes = np.array([[text_width(name, BODY) + 0.06, 0.17] for name in names])
-    centres = free_places(anchors, sizes, avoid, (0, 0, *size), (0.1, 0.15, 0.22, 0.32))
-    for place, name, colour in zip(transform.inverted().transform(centres / size), names, colours, strict=True):
+    centres = free_places(anchors, sizes, avoid, (0, 0, *size), (0.1, 0.15, 0.22, 0.32, 0.5, 0.7))
+    in_data = transform.inverted().transform
+    for place, name, colour in zip(in_data(centres / size), names, colours, strict=True):
         axes.text(*place, name, fontsize=BODY, color=colour, ha="center", va="center", zorder=5)
+    for index, edge in enumerate(np.clip(anchors, centres - sizes / 2, centres + sizes / 2)):
+        away = np.linalg.norm(anchors - edge, axis=1)
+        if away[index] > LEAD or (np.delete(away, index) < 1.3 * away[index]).any():
+            axes.plot(*in_data(np.array([anchors[index], edge]) / size).T, color=MUTED, linewidth=0.7, zorder=2)

@@ -36,6 +36,13 @@ def test_curves_draw_thin_seeds_and_a_bold_mean_in_percent():
     assert bold[0].get_xdata().tolist() == [1, 3, 4]  # the epoch without a value is skipped, not drawn as zero
 
 
+def test_what_hardly_changes_is_drawn_flat():
+    still = history(0.5)
+    still["val/accuracy"] = [0.05466, 0.05467, 0.05466, 0.05467]
+    low, high = plot_curves({"one": [still]}, "val/accuracy", smooth=None).axes[0].get_ylim()
+    assert high - low > 0.05 and low < 5.466 < 5.467 < high  # percent
+
+
 def test_the_mean_is_over_epochs_that_every_seed_has():
     axes = plot_curves({"one": [history(0.8, 4), history(0.8, 3)]}, "val/accuracy", smooth=None).axes[0]
     assert max(line.get_linewidth() for line in axes.lines) == 2.2

@@ -98,3 +98,10 @@ def test_a_missing_metric_leaves_a_gap_not_a_zero():
 def test_weights_below_zero_are_refused():
     with pytest.raises(ValueError, match="at least 0"):
         sweep(FRAME.assign(weight=-1), "weight", ["psnr"])
+
+
+def test_a_name_that_stands_away_from_its_point_is_led_to_it():
+    crowd = pd.DataFrame({"x": [*np.linspace(1, 1.02, 8), 5], "y": [1.0] * 8 + [9.0]})
+    axes = trade_off(crowd.assign(name=[letter * 6 for letter in "abcdefghi"]), "x", "y", "name").axes[0]
+    leads = [line for line in axes.lines if line.get_linewidth() == 0.7]
+    assert len(leads) >= 3 and all(line.get_xdata()[0] < 2 for line in leads)  # the lonely point needs none
