@@ -2,9 +2,10 @@
 
 import pytest
 
+from htcv_lib.runs.chapter import project_verdicts
 from htcv_lib.runs.plan import Book
 from htcv_lib.runs.project import Project
-from htcv_lib.runs.records import Record, check_sizes, records_below
+from htcv_lib.runs.records import Record, Results, check_sizes, records_below
 
 PROJECT = Project.find(__file__)
 REFERENCES = records_below(PROJECT.references)
@@ -17,6 +18,13 @@ def named(record: Record) -> str:
 def test_all_references_together_are_small():
     files = [path for path in PROJECT.references.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 40 * 2**20
+
+
+def test_no_verdict_mixes_sizes():
+    for family, verdicts in project_verdicts(PROJECT).items():
+        profiles = {record.run: record.profile for record in Results(family, PROJECT).references}
+        mixed = [verdict.claim.id for verdict in verdicts if len({profiles[run] for run in verdict.runs}) > 1]
+        assert mixed == []  # list their runs under one_size in runs.yml
 
 
 @pytest.mark.parametrize("record", REFERENCES, ids=named)

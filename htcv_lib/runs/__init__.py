@@ -13,7 +13,7 @@ MODULES = {
     "build": ("BuildReport", "active_profile"),
     "freshness": ("RunState", "run_states"),
     "reference": ("fingerprints", "renew_keys", "write_references"),
-    "status": ("reference_notes", "status_lines", "status_frame"),
+    "status": ("status_lines", "status_frame"),
     "claims": ("Claim", "Verdict", "decide", "load_claims"),
     "statistics": ("Estimate", "bootstrap_images", "holm", "mean_interval", "paired_difference", "wilson"),
 }

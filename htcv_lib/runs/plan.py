@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from htcv_lib.runs.project import Project
 PROFILES = ("quick", "laptop", "full", "paper")  # `fingerprint` is internal, `none` trains nothing
 REFERENCE_PROFILES = ("full", "laptop")  # strongest first
 FAMILY_KEYS = {"title", "report", "chapters", "metrics", "settings", "profiles", "seeds", "minutes",
-               "memory_gb", "runs", "datasets", "tables"}
+               "memory_gb", "runs", "datasets", "tables", "one_size"}
 ROLES = ("as reported", "as described", "done well")
 RUN_KEYS = {"title", "notebook", "setting", "role", "parameters", "needs", "priority", "seeds", "minutes",
             "report_value", "fingerprint", *PROFILES}
@@ -65,6 +66,11 @@ class Family:
     @property
     def chapters(self) -> list[str]:
         return list(self.table.get("chapters", []))
+
+    def compared(self, variant: str) -> str:
+        """Which pattern of `one_size` a variant is of: such runs stand beside one another, so their references are of
+        one profile. Empty for a variant that stands for itself."""
+        return next((pattern for pattern in self.table.get("one_size", []) if fnmatch(variant, pattern)), "")
 
     def role(self, variant: str) -> str:
         """What a run is beside the report: its `role` in runs.yml, else what its setting says: "as reported", "as

@@ -151,12 +151,12 @@ class Results:
 
     @cached_property
     def references(self) -> list[Record]:
-        """The one reference of each run: `full` replaces `laptop`."""
-        best: dict[str, Record] = {}
-        for profile in reversed(REFERENCE_PROFILES):
-            for record in records_below(self.project.references / profile / self.family.name):
-                best[record.run] = record
-        return sorted(best.values(), key=lambda record: (self._place(record), record.seed))
+        """The one reference of each run: `full` replaces `laptop`, where `one_size` says so when all of them can."""
+        folders = (self.project.references / profile / self.family.name for profile in REFERENCE_PROFILES)
+        full, laptop = ({record.run: record for record in records_below(folder)} for folder in folders)
+        behind = {self.family.compared(laptop[run].variant) for run in set(laptop) - set(full)} - {""}
+        ready = {run: record for run, record in full.items() if self.family.compared(record.variant) not in behind}
+        return sorted((laptop | ready).values(), key=lambda record: (self._place(record), record.seed))
 
     @cached_property
     def built(self) -> list[Record]:

@@ -15,7 +15,7 @@ from htcv_lib.runs.keys import digest
 from htcv_lib.runs.machine import git_state
 from htcv_lib.runs.plan import Book, PlanError
 from htcv_lib.runs.project import Project
-from htcv_lib.runs.records import Record, check_sizes, write_json
+from htcv_lib.runs.records import Record, Results, check_sizes, write_json
 
 KEPT = ("history.csv", "samples.webp", "samples.json")
 FINGERPRINT_STEPS = 20
@@ -32,14 +32,15 @@ def require_clean_tree(project: Project) -> None:
 
 
 def write_references(report: BuildReport, project: Project, say: Callable[[str], None] = print) -> list[str]:
-    """Copy the runs of this machine that `book/runs` does not have yet, with a fingerprint; returns their names."""
+    """Copy the runs of this machine that `book/runs` does not have yet, with a fingerprint; returns their names.
+
+    What is `full` now no longer has a `laptop` reference.
+    """
     new = {state.run.name: state.measured for state in report.states
            if state.measured and not (state.reference and state.reference.finished == state.measured.finished)}
     found = fingerprints(new, project, say)
     for name, record in new.items():
         target = project.reference(record.profile, name)
-        for profile in ("laptop",) if record.profile == "full" else ():
-            shutil.rmtree(project.reference(profile, name), ignore_errors=True)
         check_sizes(record.folder)
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
@@ -50,6 +51,10 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
         data = {key: value for key, value in record.data.items() if key != "first_losses"}  # of this machine only
         write_json(target / "record.json", data | found.get(name, {"fingerprint": []}))
         check_sizes(target)
+    for family in {name.split("/")[0] for name in new}:
+        for record in Results(family, project).references:
+            if record.profile == "full":
+                shutil.rmtree(project.reference("laptop", record.run), ignore_errors=True)
     return list(new)
 
 

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from htcv_lib.runs.freshness import RunState, changed_since, run_states
-from htcv_lib.runs.plan import REFERENCE_PROFILES, Book
+from htcv_lib.runs.freshness import RunState, run_states
+from htcv_lib.runs.plan import Book
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Results
 
@@ -29,17 +29,6 @@ def status_lines(profile: str, project: Project) -> list[str]:
             metrics = ", ".join(f"{name} {metric.value:.4g}" for name, metric in list(record.metrics.items())[:3])
             lines.append(f"  scratch  {record.run:38s} {record.wall_s / 60:5.1f} min  {record.finished}  {metrics}")
     return lines
-
-
-def reference_notes(project: Project) -> dict[str, list[str]]:
-    """Run name -> what changed since its reference was made; runs whose reference is current are left out."""
-    notes = {}
-    book = Book.load(project)
-    for profile in reversed(REFERENCE_PROFILES):
-        for state in run_states(book.runs(profile), project):
-            if state.reference:
-                notes[state.run.name] = changed_since(state.reference, state)
-    return {name: changes for name, changes in notes.items() if changes}
 
 
 def _row(state: RunState) -> dict:

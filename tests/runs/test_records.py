@@ -48,6 +48,18 @@ def test_full_replaces_laptop_run_by_run(toy):
     assert results.values("one", "value", profile="laptop") == {1: 2.0}
 
 
+def test_what_is_compared_turns_full_together(toy, edit_runs):
+    edit_runs(toy, lambda family: family.update(one_size=["t*"]))
+    for variant in ("one", "two", "three"):
+        reference(toy, variant, 0, 1.0, "laptop")
+        if variant != "three":
+            reference(toy, variant, 0, 9.0, "full")
+    values = {variant: Results("toy", toy).values(variant, "value")[0] for variant in ("one", "two", "three")}
+    assert values == {"one": 9.0, "two": 1.0, "three": 1.0}  # two waits for three, one for nobody
+    reference(toy, "three", 0, 9.0, "full")
+    assert {record.profile for record in Results("toy", toy).references} == {"full"}
+
+
 def test_an_unknown_metric_is_named_with_those_there_are(toy):
     record = Record.load(reference(toy, "one", 0, 1.0))
     with pytest.raises(KeyError, match="no metric 'iou'; it has value"):

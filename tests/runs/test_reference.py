@@ -72,3 +72,19 @@ def test_a_reference_is_fresh_until_its_code_changes_and_again_once_renewed(toy,
     notebook.write_text(notebook.read_text().replace("slope * k", "slope * k + 1"))  # other losses
     assert renew_keys("laptop", toy, lambda line: None) == {"toy/one/s0": False}
     assert "1 stale" in status_lines("laptop", toy)[0]
+
+
+def test_laptop_references_are_kept_until_all_that_are_compared_are_full(toy, edit_runs):
+    def record(profile, *variants):
+        report = build(toy, profile, variants=[f"toy/{name}" for name in variants], say=lambda line: None, pages=False)
+        write_references(report, toy, lambda line: None)
+        return sorted(f"{path.parents[3].name}/{path.parents[1].name}" for path in toy.references.rglob("record.json"))
+
+    def change(family):
+        family.update(one_size=["t*"])
+        family["profiles"]["fingerprint"] = {"steps": 1}
+
+    edit_runs(toy, change)
+    assert record("laptop", "one", "two", "three") == ["laptop/one", "laptop/three", "laptop/two"]
+    assert record("full", "one", "two") == ["full/one", "full/two", "laptop/three", "laptop/two"]
+    assert record("full", "three") == ["full/one", "full/three", "full/two"]
