@@ -46,9 +46,10 @@ def status(options: argparse.Namespace) -> int:
 
     project = Project.find()
     profile = options.profile or active_profile()
+    chosen = {"families": _families(options.runs), "variants": _variants(options.runs)}
     if options.rekey:
-        renew_keys(profile, project)
-    print("\n".join(status_lines(profile, project)))
+        renew_keys(profile, project, **chosen)
+    print("\n".join(status_lines(profile, project, **chosen)))
     return 0
 
 
@@ -85,18 +86,20 @@ def _variants(runs: list[str]) -> list[str] | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="htcv", description="Run, inspect and measure the report book.")
     commands = parser.add_subparsers(required=True, metavar="data|run|status|bench")
+    named = {"nargs": "*", "help": "family, family/variant or family/variant/s<seed>; default: all"}
     one = commands.add_parser("data", help="list, fetch or verify data sets")
     one.add_argument("action", choices=["list", "fetch", "verify"])
     one.add_argument("names", nargs="*", help="manifests; default: all")
     one.set_defaults(command=data)
     one = commands.add_parser("run", help="execute stale runs")
-    one.add_argument("runs", nargs="*", help="family, family/variant or family/variant/s<seed>; default: all")
+    one.add_argument("runs", **named)
     one.add_argument("--profile", help="quick, laptop, full or paper; default: full with a GPU, else quick")
     one.add_argument("--seeds", type=int, default=None, help="seeds of each run; default: as runs.yml says")
     one.add_argument("--force", action="store_true", help="also what is fresh by its committed reference")
     one.add_argument("--record", action="store_true", help="make the results references (needs a clean tree)")
     one.set_defaults(command=run)
     one = commands.add_parser("status", help="what is fresh, stale (and why), missing")
+    one.add_argument("runs", **named)
     one.add_argument("--profile")
     one.add_argument("--rekey", action="store_true", help="renew keys where the fingerprint reproduces exactly")
     one.set_defaults(command=status)

@@ -23,6 +23,13 @@ def test_status_lists_every_run_of_the_profile(capsys):
     assert any("pets_unet/done-well/s0" in line for line in lines)
 
 
+def test_status_of_one_variant_lists_it_and_what_it_needs(capsys):
+    assert main(["status", "--profile", "laptop", "vae/mnist-pca"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    runs = {run for state, run, *_ in lines if state != "scratch"}
+    assert runs == {"vae/mnist-judge/s0", *(f"vae/mnist-pca/s{seed}" for seed in range(3))}
+
+
 def test_data_list_names_the_samples_as_present(capsys):
     assert main(["data", "list"]) == 0
     assert "oxford_pets_630/sample" in capsys.readouterr().out

@@ -90,12 +90,17 @@ def fingerprints(names: Iterable[str], project: Project,
     return found
 
 
-def renew_keys(profile: str, project: Project, say: Callable[[str], None] = print) -> dict[str, bool]:
+def renew_keys(profile: str, project: Project, say: Callable[[str], None] = print,
+               families: Iterable[str] | None = None, variants: Iterable[str] | None = None) -> dict[str, bool]:
     """For every stale reference: renew its key if, and only if, its fingerprint reproduces exactly.
 
     Scores count, too, where the reference has their digest; older ones only have losses.
+
+    Args:
+        families, variants: Only these, and what they need (see `Book.runs`).
     """
-    states = [state for state in run_states(Book.load(project).runs(profile), project)
+    planned = Book.load(project).runs(profile, families=families, variants=variants)
+    states = [state for state in run_states(planned, project)
               if state.reference and state.reference.data["key"] != state.key]
     found = fingerprints([state.run.name for state in states], project, say)
     renewed = {}

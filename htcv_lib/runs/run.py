@@ -127,7 +127,8 @@ class Run:
 
         Args:
             metrics: Name -> value; unit and direction come from the family's `metrics` in runs.yml. One that is
-                not finite, because it does not apply, is left out.
+                not finite, because it does not apply, is left out. One that is measured on other images than the
+                rest says so there, by a `split` and an `n` of its own.
             history: What `fit` returned.
             split: Which split the metrics were measured on, and `n` on how many images.
             model: If given, its weights are kept under the run's key and their digest is recorded.
@@ -152,9 +153,9 @@ class Run:
             "train_s": round(train_s, 2),
             "peak_memory_mib": machine.peak_memory_mib(),
             "metrics": {
-                name: asdict(Metric(float(f"{value:.6g}"), meanings.get(name, {}).get("unit", ""),
-                                    meanings.get(name, {}).get("better", "higher"), split, n))
-                for name, value in metrics.items() if isfinite(value)
+                name: asdict(Metric(float(f"{value:.6g}"), meaning.get("unit", ""), meaning.get("better", "higher"),
+                                    meaning.get("split", split), meaning.get("n", n)))
+                for name, value in metrics.items() if isfinite(value) for meaning in [meanings.get(name, {})]
             },
             "first_losses": [float(f"{loss:.9g}") for loss in getattr(history, "first_losses", [])],
             "notes": dict(notes or {}),

@@ -96,6 +96,13 @@ def test_a_metric_that_is_not_finite_is_left_out_of_the_record(toy, monkeypatch)
     assert set(written) == {"value"} and written["value"]["value"] == 4
 
 
+def test_a_metric_of_other_images_says_so_in_the_record(toy, monkeypatch, edit_runs):
+    edit_runs(toy, lambda family: family["metrics"].update(few={"title": "Few", "split": "test_few", "n": 5}))
+    monkeypatch.chdir(toy.root)
+    metrics = Run.start("toy/one/s0", {}).finish({"value": 4.0, "few": 3.0}, split="test", n=9).metrics
+    assert [(metrics[name].split, metrics[name].n) for name in ("value", "few")] == [("test", 9), ("test_few", 5)]
+
+
 def test_missing_upstream_weights_are_one_line_with_the_command(toy, monkeypatch, edit_runs):
     edit_runs(toy, lambda family: family["runs"]["two"].update(needs={"teacher": "toy/one"}))
     monkeypatch.chdir(toy.root)
