@@ -24,6 +24,7 @@ MODULES = {
     "mask_depth_baselines": ("EmptyMask", "MeanMaskDepth", "RowDepth"),
     "paste_detector": ("PasteDetector", "PasteMask"),
     "prototype": ("ClassPrototypes",),
+    "image_copy": ("ImageCopy",),
     "mask_depth_output": ("MaskDepth", "MaskDepthNet", "scale_outputs"),
     "atrous_net": ("AtrousNet",),
     "resnet_mask_depth": ("ResNetMaskDepth",),

@@ -130,12 +130,16 @@ class LabelVAE(nn.Module):
             label: (B,), the images' own.
             given: (B,), those wanted.
         """
+        return self.decode(self.latent_under(image, label, given), given)
+
+    def latent_under(self, image: Tensor, label: Tensor, given: Tensor) -> Tensor:
+        """What `relabel` decodes, (B, latent): the posterior's mean, carried to the given label."""
         if not self.conditional:
-            return self.reconstruct(image, given)
+            return self.encode(image, given).mu
         z = self.encode(image, label).mu
         own, wanted = self.prior(label), self.prior(given)
         ratio = (0.5 * (wanted.logvar - own.logvar)).exp()  # of the standard deviations
-        return self.decode(wanted.mu + ratio * (z - own.mu), given)
+        return wanted.mu + ratio * (z - own.mu)
 
 
 def check_labels(label: Tensor, count: int) -> None:

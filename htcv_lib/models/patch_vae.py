@@ -4,6 +4,7 @@ The linear maps can start as those of probabilistic PCA (Tipping & Bishop, 1999)
 that training begins where a linear method ends. The VAE done well on CIFAR-10.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -89,7 +90,7 @@ class PatchDecoder(nn.Module):
 
 
 @torch.no_grad()
-def start_from_pca(model: LabelVAE, images: Tensor) -> LabelVAE:
+def start_from_pca(model: LabelVAE, images: Tensor, likelihood: str) -> LabelVAE:
     """Set the linear maps of a patch VAE to probabilistic PCA of some pictures (Tipping & Bishop, 1999, section 3).
 
     The latents get unit variance over these pictures, in order of what they explain; the posterior's variances and
@@ -98,6 +99,8 @@ def start_from_pca(model: LabelVAE, images: Tensor) -> LabelVAE:
     Args:
         model: With `PatchEncoder` and `PatchDecoder`, as many features as latents, conditional.
         images: (N, C, H, W) in [0, 1], N larger than the number of latents.
+        likelihood: "gaussian", whose scale is a standard deviation in normalised units, or "discrete": the scale of a
+            logistic in those of the images, given the same standard deviation.
     """
     encoder, decoder, latent = model.encoder, model.decoder, model.latent
     if len(images) <= latent or encoder.linear.out_features != latent:
@@ -118,5 +121,6 @@ def start_from_pca(model: LabelVAE, images: Tensor) -> LabelVAE:
     nn.init.zeros_(model.to_mu.bias)
     nn.init.zeros_(model.to_logvar.weight)
     model.to_logvar.bias.copy_((noise / kept).log())
-    model.log_scale.copy_((noise.sqrt() * model.std.mean()).log().expand_as(model.log_scale))
+    per_deviation = 1.0 if likelihood == "gaussian" else model.std.mean() * math.sqrt(3) / math.pi
+    model.log_scale.copy_((noise.sqrt() * per_deviation).log().expand_as(model.log_scale))
     return model

@@ -24,10 +24,18 @@ def relabel_grid(model: Relabels, images: Tensor, labels: Tensor, num_classes: i
 
 
 @torch.no_grad()
-def interpolation(model: nn.Module, start: Tensor, end: Tensor, labels: Tensor, steps: int) -> Tensor:
-    """From image to image along a straight line in z, all under the label of the first: (B, steps, C, H, W) on CPU."""
+def interpolation(model: nn.Module, start: Tensor, end: Tensor, labels: Tensor, end_labels: Tensor,
+                  steps: int) -> Tensor:
+    """From image to image along a straight line in z, all under the label of the first: (B, steps, C, H, W) on CPU.
+
+    Args:
+        model: A `LabelVAE`.
+        start, end: (B, C, H, W) in [0, 1].
+        labels, end_labels: (B,), their own; the line ends where the second image lies under the first one's label.
+    """
     evaluating(model)
-    first, last = (model.encode(image, labels).mu for image in (start, end))
+    first = model.encode(start, labels).mu
+    last = model.latent_under(end, end_labels, labels)
     shares = torch.linspace(0, 1, steps).tolist()
     return torch.stack([model.decode(torch.lerp(first, last, share), labels) for share in shares],
                        dim=1).clamp(0, 1).cpu()

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from htcv_lib.losses.discrete import discretized_logistic_log_likelihood
+from htcv_lib.losses.gaussian import gaussian_log_likelihood
 from htcv_lib.models import count_parameters, make_classifier, make_label_vae, start_from_pca
 
 
@@ -39,7 +41,7 @@ def test_a_patch_vae_starts_as_probabilistic_pca():
     basis = torch.randn(6, 3 * 8 * 8)
     images = (torch.randn(400, 6) @ basis).mul(0.01).view(-1, 3, 8, 8) + 0.5 + 0.001 * torch.randn(400, 3, 8, 8)
     model = make_label_vae("patch", (3, 8, 8), 6, (4,), conditional=True)
-    start_from_pca(model, images)
+    start_from_pca(model, images, "discrete")
     labels = torch.arange(400) % 10
     with torch.no_grad():
         posterior = model.encode(images, labels)
@@ -49,7 +51,29 @@ def test_a_patch_vae_starts_as_probabilistic_pca():
     assert posterior.logvar.exp().max() < 0.01  # little noise, little doubt
 
 
+@pytest.mark.parametrize("likelihood", ["gaussian", "discrete"])
+def test_a_patch_vae_starts_at_the_best_scale_of_its_likelihood(likelihood):
+    torch.manual_seed(0)
+    basis = torch.randn(6, 3 * 8 * 8)
+    images = (torch.randn(400, 6) @ basis).mul(0.03).view(-1, 3, 8, 8) + 0.5 + 0.05 * torch.randn(400, 3, 8, 8)
+    images = images.clamp(0, 1).mul(255).round().div(255)
+    labels = torch.arange(400) % 10
+    model = make_label_vae("patch", (3, 8, 8), 6, (4,), conditional=True)
+    model.std.mul_(2)  # as if these pictures varied more: the units of the scale matter
+    start_from_pca(model, images, likelihood)
+    with torch.no_grad():
+        pred = model.decode(model.encode(images, labels).sample(), labels)
+
+        def nats(shift: float) -> float:
+            scale = model.log_scale + shift
+            found = (gaussian_log_likelihood(images / model.std, pred / model.std, scale)
+                     if likelihood == "gaussian" else discretized_logistic_log_likelihood(images, pred, scale))
+            return float(found.mean())
+
+        assert nats(0.0) > max(nats(-0.25), nats(0.25))
+
+
 def test_pca_needs_more_pictures_than_components():
     model = make_label_vae("patch", (3, 8, 8), 6, (4,), conditional=True)
     with pytest.raises(ValueError, match="6 components need"):
-        start_from_pca(model, torch.rand(6, 3, 8, 8))
+        start_from_pca(model, torch.rand(6, 3, 8, 8), "discrete")

@@ -36,9 +36,20 @@ def test_a_grid_holds_the_image_its_reconstruction_and_itself_under_every_label(
 
 
 def test_interpolation_goes_straight_from_one_image_to_the_other_under_the_first_label():
-    row = interpolation(identity_vae(), IMAGES[:1], IMAGES[1:], torch.tensor([3]), steps=5)
+    row = interpolation(identity_vae(), IMAGES[:1], IMAGES[1:], torch.tensor([3]), torch.tensor([5]), steps=5)
     assert torch.allclose(row[0, :, 0, 0, 0], torch.tensor([0.2, 0.3, 0.4, 0.5, 0.6]))
     assert torch.allclose(row[0, :, 0, 0, 2], torch.full((5,), 0.3))
+
+
+def test_interpolation_ends_where_relabelling_the_second_image_would():
+    model = identity_vae()
+    with torch.no_grad():
+        model.label_mu.weight[5] = 0.1  # the posterior is told the image's own label,
+        model.prior_mu.weight[3] = 0.05  # and z takes its place in the other label's prior
+    row = interpolation(model, IMAGES[:1], IMAGES[1:], torch.tensor([3]), torch.tensor([5]), steps=5)
+    assert torch.allclose(row[:, 0], model.reconstruct(IMAGES[:1], torch.tensor([3])))
+    assert torch.allclose(row[:, -1], model.relabel(IMAGES[1:], torch.tensor([5]), torch.tensor([3])))
+    assert torch.allclose(row[0, -1, 0, 0], torch.tensor([0.75, 0.95, 0.3]))
 
 
 def test_a_walk_changes_one_latent_over_the_span_of_its_prior_and_leaves_the_other():
