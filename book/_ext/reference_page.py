@@ -1,6 +1,8 @@
 """Pages of runs this build did not execute: drawn again from their committed record."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 
 from reference_tables import CSV, draw_tables, table_sections
 
@@ -13,14 +15,19 @@ from htcv_lib.runs.records import Record
 SCORES = {"mask_depth": "IoU \u2212 RMSE"}  # what pictures of a family were ranked by; else IoU
 
 
-def write_reference_page(record: Record, page: Path, title: str, anchor: str, family: Family, failure: str) -> None:
-    """Write `page` (as .md) from a committed record: what it measured, its curves, its pictures."""
+def write_reference_page(record: Record, page: Path, title: str, anchor: str, family: Family, failure: str,
+                         seeds: Sequence[Record] = ()) -> None:
+    """Write `page` (as .md) from a committed record: what it measured, its curves, its pictures.
+
+    Args:
+        seeds: The references of all seeds of this run, for their means.
+    """
     pictures = page.parent / "files" / page.stem
     copy_tables(record.folder, pictures)
     _draw(record, pictures)
     stem = page.stem
-    lines = [f"({anchor})=", f"# {title}", "", *_failure(failure), *_origin(record), "", "## Results", "",
-             *_metric_table(record, family), ""]
+    lines = [f"({anchor})=", f"# {title}", "", *_failure(failure), *_origin(record, len(seeds)), "", "## Results", "",
+             *_metric_table(record, family, seeds), ""]
     if (pictures / "samples.png").exists():
         lines += ["## Pictures", "", f"```{{figure}} files/{stem}/samples.png", f":name: fig-{anchor}-samples",
                   f":alt: {_samples_alt(record)}", "", _samples_alt(record), "```", ""]
@@ -48,19 +55,30 @@ def _failure(failure: str) -> list[str]:
     return ["```{warning}", f"In this build the notebook failed: {failure}", "```", ""] if failure else []
 
 
-def _origin(record: Record) -> list[str]:
+def _origin(record: Record, seeds: int) -> list[str]:
+    which = f"; pictures and curves are of seed {record.seed}, one of {seeds}" if seeds > 1 else ""
     return ["```{note}",
             f"This build did not execute this run. The page shows its committed reference: profile "
-            f"{record.profile}, computed on {record.finished[:10]} on {record.device}.", "```"]
+            f"{record.profile}, computed on {record.finished[:10]} on {record.device}{which}.", "```"]
 
 
-def _metric_table(record: Record, family: Family) -> list[str]:
-    rows = ["| metric | value | split | images |", "|---|--:|---|--:|"]
+def _metric_table(record: Record, family: Family, seeds: Sequence[Record]) -> list[str]:
+    """Each metric of this seed, of all seeds if there are more, and what it is."""
+    several = len(seeds) > 1
+    head = ["Metric", f"Seed {record.seed}", *([f"Mean of {len(seeds)}"] if several else []), "What it is"]
+    rows = [_row(head), _row(["---", *["--:"] * (len(head) - 2), "---"])]
     for name, metric in record.metrics.items():
         meaning = family.metrics.get(name, {})
-        text = format(metric.value, meaning.get("format", ".4g"))
-        rows.append(f"| {meaning.get('title', name)} | {text} | {metric.split} | {metric.n} |")
-    return rows
+        found = [metric.value] + ([mean(seed.value(name) for seed in seeds if name in seed.metrics)] if several else [])
+        rows.append(_row([meaning.get("title", name), *[format(value, meaning.get("format", ".4g")) for value in found],
+                          meaning.get("definition", "")]))
+    first = next(iter(record.metrics.values()), None)
+    measured = [f"Measured on the {first.split} split, n = {first.n}, where nothing else is said."] if first else []
+    return [*rows, "", *measured]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _samples_alt(record: Record) -> str:

@@ -57,7 +57,9 @@ def publish_pages(project: Project, report: BuildReport) -> None:
             if built:
                 publish(built.folder / "notebook.ipynb", page, title, anchor, project, provenance=run)
             elif run in references:
-                write_reference_page(references[run], page, title, anchor, family, failed.get(run, ""))
+                seeds = [record for record in results.references if record.variant == variant
+                         and record.profile == references[run].profile]
+                write_reference_page(references[run], page, title, anchor, family, failed.get(run, ""), seeds)
             else:
                 write_stub_page(page, title, anchor, run, failed.get(run, ""))
         remove_stale(folder / "runs", family.variants)

@@ -94,16 +94,16 @@ def claim_item(env: BuildEnvironment, state: BookState, verdict: Verdict, anchor
     lines = [
         f'<p class="htcv-said">{escape(source)}: {escape(claim.says)}</p>',
         f'<p class="htcv-restated">{escape(claim.statement)}</p>',
-        f'<p class="htcv-word">{badge(verdict.word)}'
+        f'<p class="htcv-word">{badge(spoken(verdict))}'
         f"<span>{escape(measured(verdict, state.family(claim.family), recorded_runs(state, verdict)))}</span></p>",
         f'<p class="htcv-said">{escape(claim.note)}</p>' if claim.note else "",
         decided_by(env, state, verdict.runs),
     ]
-    return f'<li class="htcv-claim htcv-is-{slug(verdict.word)}"{place}>{"".join(lines)}</li>'
+    return f'<li class="htcv-claim htcv-is-{slug(spoken(verdict))}"{place}>{"".join(lines)}</li>'
 
 
 def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
-    """"preliminary, n = 3, so far supported; +0.6 points (95 % interval ...); margin 0.5 points".
+    """"preliminary, n = 3; +0.6 points (95 % interval ...); margin 0.5 points".
 
     Args:
         recorded: Runs that are there, whether or not they could measure what decides.
@@ -114,7 +114,7 @@ def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
     if estimate is None or not verdict.n:
         return (f"its recorded runs ({recorded}) leave nothing to measure" if recorded
                 else "its runs have not been recorded yet")
-    found = [(verdict.preliminary or f"n = {verdict.n}") + (f", {SO_FAR[verdict.so_far]}" if verdict.so_far else "")]
+    found = [verdict.preliminary or f"n = {verdict.n}"]
     if claim.collapse:
         hits = round(estimate.mean * verdict.n)
         return "; ".join([*found, f"{hits} of {verdict.n} runs (95 % interval {estimate.low:.0%} to "
@@ -122,8 +122,8 @@ def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
     test = claim.test
     difference = bool(claim.compare or claim.effect)
     spec = (family.metrics.get(claim.metric, {}) if family else {}).get("format", ".3g")
-    interval = (f" (95 % interval {spell(estimate.low, spec, difference)} to {spell(estimate.high, spec, difference)})"
-                if isfinite(estimate.low) and isfinite(estimate.high) else "")
+    ends = [spell(end, spec, difference) for end in (estimate.low, estimate.high) if isfinite(end)]
+    interval = f" ({100 * estimate.level:.0f} % interval {' to '.join(ends)})" if len(ends) == 2 else ""
     found.append(spell(estimate.mean, spec, difference) + interval)
     for key, word in (("margin", "margin"), ("at_least", "claimed: at least"), ("at_most", "claimed: at most")):
         if key in test and not (key == "margin" and {"at_least", "at_most"} & set(test)):

@@ -82,7 +82,8 @@ def style_correlation(before: Tensor, label: Tensor, after: Tensor, given: Tenso
         before, after: (N, K) descriptors of inputs and outputs.
         label, given: (N,) the classes they belong to.
 
-    Returns a number in [-1, 1]; 1 is style kept, 0 style lost.
+    Returns a number in [-1, 1]; 1 is style kept, 0 style lost. A plain copy of the inputs stays below 1 where classes
+    differ in style, since outputs are freed from the mean of the class they were asked for, and not of their own.
     """
     before, after = beyond_class(before, label), beyond_class(after, given)
     spread = (before.square().sum(dim=0) * after.square().sum(dim=0)).sqrt()

@@ -79,7 +79,8 @@ class Verdict(NamedTuple):
     claim: Claim
     word: str  # one of WORDS
     so_far: str  # while undecided: the word the interval alone would give, were there seeds enough; else ""
-    estimate: Estimate | None  # paired difference in the claimed direction, a mean, or a share (collapse)
+    estimate: Estimate | None  # paired difference in the claimed direction, a mean, or a share (collapse); its
+    # interval is the one that says the word: of 90 % for "no practical difference", else of 95 %
     p_adjusted: float | None  # Holm, within the family; None where too few seeds to test
     n: int  # (paired) seeds
     runs: list[str]  # whose records were used
@@ -185,13 +186,14 @@ def _weigh_difference(claim: Claim, test: Mapping[str, Any], values: Values) -> 
     inside = near.low > -margin and near.high < margin
     if test.get("same"):  # supported by equivalence (two one-sided tests), contradicted by a difference that matters
         p = _equivalence_p(differences, margin) if abs(d.mean) < margin else d.p
-        return _Evidence(d, p, runs, inside, d.low > margin or d.high < -margin, False)
+        return _Evidence(near if inside else d, p, runs, inside, d.low > margin or d.high < -margin, False)
     if "at_least" in test or "at_most" in test:  # the size of the difference, against its bound
         sign, bound = _bound(test)
         low, high = sorted((sign * d.low, sign * d.high))
         p = mean_interval(differences, against=bound).p
         return _Evidence(d, p, runs, low > sign * bound, high < sign * bound, False)
-    return _Evidence(d, d.p, runs, d.low > margin, d.high < -margin, inside)
+    beyond = d.low > margin or d.high < -margin
+    return _Evidence(near if inside and not beyond else d, d.p, runs, d.low > margin, d.high < -margin, inside)
 
 
 def _weigh_collapse(reached: Sequence[float], test: Mapping[str, Any], runs: list[str]) -> _Evidence:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from htcv_lib.runs.keys import KeyParts, digest, explain, page_parts, result_parts
-from htcv_lib.runs.plan import PlannedRun
+from htcv_lib.runs.plan import Book, PlannedRun
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, records_below
 
@@ -65,6 +65,17 @@ def _reasons(key: str, parts: KeyParts, built: Record | None, measured: Record |
         return ["text or figures of the notebook"]
     known = others[-1] if others else reference
     return explain(known.data["parts"], parts) or ["key"] if known else ["never run"]
+
+
+def known_runs(book: Book, profile: str, families: Iterable[str] | None = None,
+               variants: Iterable[str] | None = None) -> list[PlannedRun]:
+    """The planned runs (see `Book.runs`), and others of theirs that have a reference: seeds beyond the planned ones."""
+    planned = book.runs(profile, families=families, variants=variants)
+    known = {f"{run.family}/{run.variant}" for run in planned}
+    named = None if variants is None else set(variants)
+    more = [record.run for record in records_below(book.project.references / profile)
+            if (variant := record.run.rpartition("/")[0]) in known and (named is None or variant in named)]
+    return list({run.name: run for run in [*planned, *book.runs(profile, variants=more)]}.values())
 
 
 def changed_since(record: Record, state: RunState) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from htcv_lib.runs.build import BuildReport
 from htcv_lib.runs.execute import Slot, Task, execute
-from htcv_lib.runs.freshness import run_states
+from htcv_lib.runs.freshness import known_runs, run_states
 from htcv_lib.runs.keys import digest
 from htcv_lib.runs.machine import git_state
 from htcv_lib.runs.plan import Book, PlanError
@@ -97,10 +97,9 @@ def renew_keys(profile: str, project: Project, say: Callable[[str], None] = prin
     Scores count, too, where the reference has their digest; older ones only have losses.
 
     Args:
-        families, variants: Only these, and what they need (see `Book.runs`).
+        families, variants: Only these, and what they need (see `known_runs`).
     """
-    planned = Book.load(project).runs(profile, families=families, variants=variants)
-    states = [state for state in run_states(planned, project)
+    states = [state for state in run_states(known_runs(Book.load(project), profile, families, variants), project)
               if state.reference and state.reference.data["key"] != state.key]
     found = fingerprints([state.run.name for state in states], project, say)
     renewed = {}

@@ -149,7 +149,7 @@ class Run:
             "versions": machine.versions(),
             "started": self.started,
             "finished": utc_now(),
-            "wall_s": round(self._seconds(train_s), 2),
+            "wall_s": round(self._seconds(train_s, history), 2),
             "train_s": round(train_s, 2),
             "peak_memory_mib": machine.peak_memory_mib(),
             "metrics": {
@@ -172,10 +172,13 @@ class Run:
             print(f"Scratch record written to {place}; the chapter notebook shows it beside the reference.")
         return Record.load(self.folder)
 
-    def _seconds(self, train_s: float) -> float:
-        """Seconds this run took; training that was done before it was resumed counts."""
+    def _seconds(self, train_s: float, history) -> float:
+        """Seconds this run took. Training that was done before it was resumed counts, as its share of the steps."""
         seconds = time.perf_counter() - self.clock
-        return seconds if seconds > train_s else seconds + train_s
+        resumed = [event["step"] for event in getattr(history, "events", ()) if event.get("event") == "resumed"]
+        share = resumed[-1] / history.rows[-1]["step"] if resumed else 0.0
+        began_here = seconds >= train_s * (1 - share)  # else it had been trained to the end
+        return seconds + (train_s * share if began_here else train_s)
 
     def _save_weights(self, model) -> dict[str, Any]:
         import hashlib

@@ -16,6 +16,7 @@ class Estimate(NamedTuple):
     high: float
     p: float  # two-sided, against zero (`paired_difference`) or the value a function names
     n: int
+    level: float = 0.95  # of the interval
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95, against: float = 0.0) -> Estimate:
@@ -34,10 +35,10 @@ def mean_interval(values: Sequence[float], level: float = 0.95, against: float =
         return Estimate(mean, nan, nan, nan, 1)
     error = float(values.std(ddof=1)) / np.sqrt(n)
     if error <= 1e-12 * max(1.0, abs(mean)):  # equal but for rounding
-        return Estimate(mean, mean, mean, 1.0 if np.isclose(mean, against) else 0.0, n)
+        return Estimate(mean, mean, mean, 1.0 if np.isclose(mean, against) else 0.0, n, level)
     half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
     p = 2 * float(stats.t.sf(abs(mean - against) / error, n - 1))
-    return Estimate(mean, mean - half, mean + half, p, n)
+    return Estimate(mean, mean - half, mean + half, p, n, level)
 
 
 def paired_difference(a: Mapping[int, float] | Sequence[float], b: Mapping[int, float] | Sequence[float],

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from htcv_lib.runs.freshness import RunState, run_states
+from htcv_lib.runs.freshness import RunState, known_runs, run_states
 from htcv_lib.runs.plan import Book
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Results
@@ -12,9 +12,9 @@ from htcv_lib.runs.records import Results
 
 def status_frame(profile: str, project: Project, families: Iterable[str] | None = None,
                  variants: Iterable[str] | None = None) -> pd.DataFrame:
-    """One row per run of the profile, or of those named and what they need (see `Book.runs`): run, state, why,
+    """One row per run of the profile, or of those named and what they need (see `known_runs`): run, state, why,
     minutes, device, finished, commit."""
-    states = run_states(Book.load(project).runs(profile, families=families, variants=variants), project)
+    states = run_states(known_runs(Book.load(project), profile, families, variants), project)
     return pd.DataFrame([_row(state) for state in states],
                         columns=["run", "state", "why", "minutes", "device", "finished", "commit"])
 

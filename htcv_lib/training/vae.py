@@ -106,7 +106,8 @@ def evaluate_vae(model: nn.Module, batches: Iterable[dict[str, Tensor]], *, guid
         batches: Unshuffled; iterated twice.
         guide: For the label term; without one label_loss is 0 and label_nll left out.
 
-    Returns, as means over images: total (what training minimizes), reconstruction_ll (log-likelihood, nats, higher is
+    Returns, as means over images: total (kl + label_loss - reconstruction_ll; of a model trained with `swap_share` not
+    what it minimized, whose label term is of relabelled pictures), reconstruction_ll (log-likelihood, nats, higher is
     better), kl (analytic), label_loss, label_nll (the same without its weight), all of one draw from the posterior,
     the same in every evaluation; sigma (mean scale of the likelihood, in its units); for the discrete likelihood
     bits_per_dim, from the bound without the label term; and those of `evaluate_pictures`.

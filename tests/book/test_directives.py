@@ -321,8 +321,19 @@ def test_a_claim_shows_what_was_said_what_was_tested_and_what_came_out(toy):
 
 def test_fewer_than_ten_seeds_are_called_preliminary_and_decide_nothing(toy):
     html, _ = judged(toy, seeds=3)
-    assert "preliminary, n = 3, so far supported" in html and "1 so far supported" in html
-    assert "htcv-is-supported" not in html and "htcv-is-undecided" in html
+    assert "preliminary, n = 3; +5.0 points" in html and "1 so far supported" in html
+    assert '<span class="htcv-badge htcv-is-so-far-supported">so far supported</span>' in html
+    assert "htcv-is-supported" not in html
+
+
+def test_no_practical_difference_shows_the_interval_that_says_so(toy):
+    (toy.root / "book" / "claims.yml").write_text(CLAIMS)
+    for seed, value in enumerate((0.846, 0.846, 0.855)):  # the 95 % interval leaves the margin, the 90 % one does not
+        toy.refer("first", seed, value)
+        toy.refer("second", seed, 0.85)
+    toy.page("```{claims} toy\n```")
+    html = toy.build()[0]
+    assert "so far no practical difference" in html and "(90 % interval \u22121.0 points to +0.8 points)" in html
 
 
 def test_a_claim_about_most_runs_counts_them_and_one_without_its_metric_says_so(toy):

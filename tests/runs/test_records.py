@@ -1,6 +1,7 @@
 """Records, samples, and the notebook's side of a run."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -101,6 +102,20 @@ def test_a_metric_of_other_images_says_so_in_the_record(toy, monkeypatch, edit_r
     monkeypatch.chdir(toy.root)
     metrics = Run.start("toy/one/s0", {}).finish({"value": 4.0, "few": 3.0}, split="test", n=9).metrics
     assert [(metrics[name].split, metrics[name].n) for name in ("value", "few")] == [("test", 9), ("test_few", 5)]
+
+
+@pytest.mark.parametrize(("train_s", "resumed_at", "expected"), [
+    (60.0, None, 100.0),  # trained here
+    (100.0, 10, 150.0),  # half of it here: the other half came before
+    (300.0, 10, 400.0),  # more than fits into these 100 s: all of it came before
+    (300.0, None, 400.0)])
+def test_a_resumed_run_took_what_it_took_before_as_well(toy, monkeypatch, train_s, resumed_at, expected):
+    monkeypatch.chdir(toy.root)
+    run = Run.start("toy/one/s0", {})
+    monkeypatch.setattr("htcv_lib.runs.run.time.perf_counter", lambda: run.clock + 100)
+    events = [] if resumed_at is None else [{"event": "resumed", "epoch": 1, "step": resumed_at}]
+    history = SimpleNamespace(train_s=train_s, events=events, rows=[{"step": 20}], save=lambda path: None)
+    assert run.finish({"value": 1.0}, history).wall_s == expected
 
 
 def test_missing_upstream_weights_are_one_line_with_the_command(toy, monkeypatch, edit_runs):
