@@ -34,7 +34,7 @@ def require_clean_tree(project: Project) -> None:
 def write_references(report: BuildReport, project: Project, say: Callable[[str], None] = print) -> list[str]:
     """Copy the runs of this machine that `book/runs` does not have yet, with a fingerprint; returns their names.
 
-    What is `full` now no longer has a `laptop` reference.
+    Where the book now shows a `full` reference, the `laptop` one goes.
     """
     new = {state.run.name: state.measured for state in report.states
            if state.measured and not (state.reference and state.reference.finished == state.measured.finished)}
