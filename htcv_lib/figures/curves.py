@@ -28,6 +28,7 @@ from htcv_lib.figures.style import (
     write,
 )
 
+THIN = {"linewidth": 0.9, "alpha": 0.35}  # the seeds behind
 LEAST_SPAN = 0.01  # of the level: what changes by less is drawn flat
 
 
@@ -74,7 +75,7 @@ def plot_curves(groups: Mapping[str, Sequence[pd.DataFrame]], column: str, smoot
             continue
         if len(lines) > 1:
             for line in lines:
-                axes.plot(line.index, line, color=colour, linewidth=0.9, alpha=0.35)
+                axes.plot(line.index, line, color=colour, **THIN)
         mean = pd.concat(lines, axis=1).dropna().mean(axis=1)
         axes.plot(mean.index, mean, color=colour, linewidth=2.2)
         ends.append((label, colour, mean.index[-1], mean.iloc[-1]))
@@ -84,12 +85,13 @@ def plot_curves(groups: Mapping[str, Sequence[pd.DataFrame]], column: str, smoot
 
 @styled
 def plot_history(history: pd.DataFrame, columns: Sequence[str] | None = None, title: str | None = None,
-                 narrow: bool = False) -> Figure:
+                 narrow: bool = False, others: Sequence[pd.DataFrame] = ()) -> Figure:
     """One run: its losses in one panel, its validation metrics in another.
 
     Args:
         history: A `History`, or its frame.
         columns: Which columns to draw; by default every total loss and up to four validation metrics.
+        others: Histories of other seeds, drawn thin behind it.
     """
     frame = history.frame() if callable(getattr(history, "frame", None)) else history
     columns = [c for c in columns or _usual_columns(frame) if c in frame and frame[c].notna().any()]
@@ -118,6 +120,8 @@ def plot_history(history: pd.DataFrame, columns: Sequence[str] | None = None, ti
             line = _line(frame, column, None)
             single = {"marker": "o", "markersize": 4} if len(line) == 1 else {}
             axes.plot(line.index, line, color=colour, linewidth=1.9, **single)
+            for thin in (_line(other, column, None) for other in others if column in other):
+                axes.plot(thin.index, thin, color=colour, zorder=1, **THIN, **single)
             ends.append((name, colour, line.index[-1], line.iloc[-1]))
         _finish(axes, ends, SMALL)
     return figure

@@ -15,6 +15,7 @@ from htcv_lib.figures.style import (
     ERROR,
     MUTED,
     PAD,
+    RULE,
     SMALL,
     WIDTH,
     heading,
@@ -100,9 +101,16 @@ def show_tiles(tiles: np.ndarray, columns: Sequence[str] = COLUMNS, row_labels: 
         for column, left in enumerate(lefts):
             axes = panel(figure, left, place, tile, tall, grid="")
             axes.imshow(tiles[row, column], interpolation="antialiased", aspect="auto")
-            axes.set_axis_off()
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set(visible=_ends_white(tiles[row, column]), color=RULE, linewidth=0.6)
     _draw_key(figure, entries, PAD + labels, top + rows * (tall + gap) - gap + 0.16)
     return figure
+
+
+def _ends_white(picture: np.ndarray) -> bool:
+    """Whether the edge of a picture (H, W, 3) can hardly be told from the sheet, so that it needs a line."""
+    edge = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
+    return bool(edge.mean() > 240)
 
 
 def _key_entries(key: bool, columns: Sequence[str]) -> list[tuple[str, str]]:

@@ -74,6 +74,14 @@ def test_a_history_of_one_epoch_still_shows_its_point():
     assert "o" in {line.get_marker() for line in axes.lines}
 
 
+def test_other_seeds_are_thin_lines_behind_and_have_no_name():
+    losses, metrics = plot_history(history(0.8), others=[history(0.6), history(0.7).drop(columns="val/accuracy")]).axes
+    finals = sorted(round(line.get_ydata()[-1]) for line in metrics.lines if len(line.get_ydata()) > 1)
+    assert finals == [60, 80] and annotations(metrics) == ["accuracy"]
+    widths = [line.get_linewidth() for line in losses.lines if len(line.get_ydata()) > 1]
+    assert len(widths) == 6 and widths.count(max(widths)) == 2
+
+
 def test_a_history_with_nothing_to_draw_says_so():
     with pytest.raises(ValueError, match="no column to draw"):
         plot_history(pd.DataFrame({"epoch": [1], "lr": [0.1]}))

@@ -74,3 +74,11 @@ def test_headings_wider_than_their_columns_lean_and_stay_on_the_sheet(heads, ang
 def test_a_heading_of_several_words_takes_several_lines():
     figure = show_tiles(np.zeros((1, 7, 8, 8, 3), np.uint8), ["original, predicted"] + ["view"] * 6, key=False)
     assert [text.get_text() for text in figure.texts][:2] == ["predicted", "original,"]
+
+
+def test_a_white_picture_ends_in_a_line_and_a_dark_one_does_not():
+    tiles = np.zeros((1, 2, 4, 6, 3), np.uint8)
+    tiles[0, 1] = 255
+    dark, white = show_tiles(tiles, ["dark", "white"], key=False).axes
+    assert not any(spine.get_visible() for spine in dark.spines.values())
+    assert all(spine.get_visible() for spine in white.spines.values())
