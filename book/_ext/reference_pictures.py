@@ -55,7 +55,8 @@ def picture_section(record: Record, stem: str, anchor: str, seeds: Sequence[Reco
                   f'<details class="htcv-provenance"><summary>The pictures of seed {seed.seed}'
                   f'<span>{_same_rows(record, seed)}</span></summary><div class="htcv-provenance-body">', "```",
                   f"```{{image}} files/{stem}/samples-{seed.seed}.png", f":alt: Seed {seed.seed}, {_alt(seed)}",
-                  ":width: 100%", "```", *_ranked_rows(record, seed), "```{raw} html", "</div></details>", "```", ""]
+                  ":class: dark-light", ":width: 100%", "```", *_ranked_rows(record, seed), "```{raw} html",
+                  "</div></details>", "```", ""]
     return lines
 
 
