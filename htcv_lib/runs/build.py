@@ -23,6 +23,7 @@ from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, Results
 
 Say = Callable[[str], None]
+GPU_PROFILES = ("full", "paper")  # their expected minutes are those of one GPU
 
 
 @dataclass
@@ -157,9 +158,10 @@ def _announce(profile: str, states: list[RunState], stale: list[RunState], say: 
         workers = slots()
         minutes = sum(state.run.minutes for state in stale) / len(workers)
         where = f"{len(workers)} {'GPU' if workers[0].device else 'CPU'} worker(s)"
+        on_gpu = " on a GPU, far more here" if profile in GPU_PROFILES and not workers[0].device else ""
         memory = max(state.run.memory_gb for state in stale)
         say(f"Profile {profile}: {len(stale)} of {len(states)} runs to execute on {where}, "
-            f"about {clock(minutes * 60)} minutes, {memory:g} GB of memory each; data: {_data_needed(stale)}.")
+            f"about {clock(minutes * 60)} minutes{on_gpu}, {memory:g} GB of memory each; data: {_data_needed(stale)}.")
 
 
 def _data_needed(stale: list[RunState]) -> str:

@@ -75,3 +75,11 @@ def test_more_seeds_run_when_asked(toy, monkeypatch):
     monkeypatch.setenv("HTCV_SEEDS", "2")
     report = build(toy, say=lambda line: None, variants=["toy/one"], pages=False)
     assert sorted(report.built) == ["toy/one/s0", "toy/one/s1"]
+
+
+def test_expected_minutes_of_a_gpu_are_called_so_on_a_cpu(toy, monkeypatch):
+    monkeypatch.setattr("htcv_lib.runs.execute.cuda_devices", list)
+    for profile, says in (("quick", False), ("full", True)):
+        lines = []
+        build(toy, profile=profile, say=lines.append, variants=["toy/one"], pages=False)
+        assert ("minutes on a GPU, far more here" in lines[0]) == says
