@@ -7,14 +7,14 @@ from html import escape
 
 from book_state import BookState, chapter_page, link, run_page, track
 from docutils import nodes
-from html_parts import raw
+from html_parts import anchor, in_a_sentence, raw
 from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from verdict_list import verdict_bar
 
 from htcv_lib.runs.execute import slots
-from htcv_lib.runs.plan import Family
+from htcv_lib.runs.plan import UNITLESS, Family
 from htcv_lib.runs.records import Record
 
 LINE = "Five student vision reports, rerun and reassessed"
@@ -58,7 +58,8 @@ CARDS = (
          '<path d="M6 6h28v28H6z"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="90" cy="20" r="13"/>'
          '<path d="M90 7a13 13 0 0 1 0 26"/><path d="M108 8v24M113 12v16M118 16v8"/>',
          run="done-well-composite", metrics=("mask_iou",), baseline="v2-mse-ssim",
-         as_reported="with the report's network and loss"),
+         columns=("picture", "mask, predicted"),
+         as_reported="with the report's network and loss, ended by a sigmoid"),
     Card("neural_renderer", "A network that shades a sphere", "Can a generator learn Phong shading from ten numbers, "
          "and do the scores notice?", "Projekt 3",
          '<path d="M6 10h26M6 20h20M6 30h24"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="96" cy="20" r="15"/>'
@@ -98,7 +99,7 @@ class FirstScreen(SphinxDirective):
             lines.append('<p class="htcv-note">In preparation: no run yet, so no number.</p>')
         ready = "" if family else " htcv-soon"
         return (f'<li class="htcv-card{ready}"><div class="htcv-strip">{strip}</div>'
-                f'<p class="htcv-source">{escape(card.source)}</p><p class="htcv-card-title" role="heading" '
+                f'<p class="htcv-source">Report: {escape(card.source)}</p><p class="htcv-card-title" role="heading" '
                 f'aria-level="2">{title}</p>{"".join(lines)}</li>')
 
     def number(self, state: BookState, family: Family, record: Record, card: Card) -> str:
@@ -110,7 +111,7 @@ class FirstScreen(SphinxDirective):
             about = family.metrics.get(metric, {})
             unit = about.get("unit", "")
             found.append((escape(format(sum(values) / len(values), about.get("format", ".3g")))
-                          + ("" if unit in ("", "fraction") else f"&nbsp;{escape(unit)}"),
+                          + ("" if unit in UNITLESS else f"&nbsp;{escape(unit)}"),
                           escape(in_a_sentence(about.get("title", metric))),
                           escape(baseline_of(state, family, metric, record, len(values), card.baseline))))
         (shown, name, baseline), *others = found
@@ -121,8 +122,12 @@ class FirstScreen(SphinxDirective):
         also = "".join(f'<p class="htcv-data">{name} {value}{f"; {base} {card.as_reported}" if base else ""}</p>'
                        for value, name, base in others)
         return (f'<p class="htcv-number"><b>{value}</b> {name}, {card.done_well}{beside}</p>{also}'
-                f'<p class="htcv-data">{escape(record.dataset)}, {escape(record.profile)} profile, '
+                f'<p class="htcv-data">{escape(record.dataset)}, {self.profile(record)}, '
                 f"n = {len(values)}</p>")
+
+    def profile(self, record: Record) -> str:
+        """Of which size the run is, with a link to what that means."""
+        return anchor(f"{record.profile} profile", link(self.env, "book/reproduce", "profiles"))
 
     def buttons(self, state: BookState) -> str:
         read = link(self.env, chapter_page(self.env, "pets_unet")) or link(self.env, "book/results")
@@ -138,11 +143,6 @@ class FirstScreen(SphinxDirective):
         measured = f" Reference runs up to {latest}." if latest else ""
         return (f'<p class="htcv-imprint">Built {state.today} from commit <code>{escape(state.commit)}</code>, '
                 f"profile {escape(state.profile)}, on {escape(state.machine)}.{measured}</p>")
-
-
-def in_a_sentence(title: str) -> str:
-    """The title without its capital, unless it begins with an abbreviation: "Swap success", "PSNR in the box"."""
-    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
 
 
 def headline(state: BookState, family: Family, wanted: str = "") -> Record | None:

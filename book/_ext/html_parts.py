@@ -25,6 +25,11 @@ def badge(word: str, text: str = "") -> str:
     return f'<span class="htcv-badge htcv-is-{slug(word)}">{escape(text or word)}</span>'
 
 
+def in_a_sentence(title: str) -> str:
+    """The title without its capital, unless it begins with an abbreviation: "Swap success", "PSNR in the box"."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
 def slug(word: str) -> str:
     return word.lower().replace(" ", "-").replace("_", "-")
 

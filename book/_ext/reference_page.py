@@ -62,7 +62,7 @@ def _metric_table(record: Record, family: Family, seeds: Sequence[Record]) -> li
     for name, metric in record.metrics.items():
         meaning = family.metrics.get(name, {})
         found = [metric.value] + ([mean(seed.value(name) for seed in seeds if name in seed.metrics)] if several else [])
-        rows.append(_row([meaning.get("title", name), *[format(value, meaning.get("format", ".4g")) for value in found],
+        rows.append(_row([family.heading(name), *[format(value, meaning.get("format", ".4g")) for value in found],
                           meaning.get("definition", "")]))
     first = next(iter(record.metrics.values()), None)
     measured = [f"Measured on the {first.split} split, n = {first.n}, where nothing else is said."] if first else []

@@ -13,7 +13,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from htcv_lib.runs.records import Record
-from htcv_lib.runs.statistics import mean_interval
+from htcv_lib.runs.statistics import spell_mean
 
 logger = logging.getLogger(__name__)
 TARGET = re.compile(r"(?P<family>\w+)/(?P<variant>[\w.-]+)(?:/s(?P<seed>\d+))?"
@@ -38,12 +38,14 @@ class ResultRole(SphinxRole):
             return [nodes.inline("", "not yet measured", classes=["htcv-missing"])], []
         if any(match["metric"] not in record.metrics for record in records):
             return self.unknown(f"no metric {match['metric']!r}; there are {', '.join(records[0].metrics)}")
-        spec = match["format"] or family.metrics.get(match["metric"], {}).get("format", ".3g")
+        about = family.metrics.get(match["metric"], {})
+        values = [record.value(match["metric"]) for record in records]
         try:
-            text = spell([record.value(match["metric"]) for record in records], spec, bool(match["seed"]))
+            text = spell_mean(values, match["format"] or about.get("format", ".3g"), about.get("unit", ""))
         except ValueError as error:
             return self.unknown(str(error))
-        return [self.node(state, records, text)], []
+        seeds = "" if match["seed"] or about.get("unit") == "runs" else f" (n = {len(values)})"
+        return [self.node(state, records, text + seeds)], []
 
     def records(self, state: BookState, match: re.Match) -> list[Record]:
         """One seed's reference, or all seeds of the strongest profile."""
@@ -73,22 +75,6 @@ class ResultRole(SphinxRole):
         logger.warning("result role %r: %s", self.text, why, location=self.get_location(), type="htcv",
                        subtype="result")
         return [nodes.inline("", "unknown result", classes=["htcv-missing"])], []
-
-
-def spell(values: list[float], spec: str, one_seed: bool) -> str:
-    """[0.81, 0.83] with ".1%" -> "82.0% ± 12.7% (n = 2)"; one seed alone is just its value."""
-    if one_seed:
-        return minus(format(values[0], spec))
-    if len(values) == 1:
-        return minus(f"{format(values[0], spec)} (n = 1)")
-    estimate = mean_interval(values)
-    half = format((estimate.high - estimate.low) / 2, spec)
-    return minus(f"{format(estimate.mean, spec)} ± {half} (n = {len(values)})")
-
-
-def minus(text: str) -> str:
-    """A number that starts with a hyphen starts with a minus sign."""
-    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
 
 
 def setup(app: Sphinx) -> dict:

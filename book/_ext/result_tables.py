@@ -10,13 +10,13 @@ from typing import NamedTuple
 from book_state import BookState, link, run_page, track
 from docutils import nodes
 from html_parts import MISSING, anchor, badge, calm, minutes, raw, table
-from result_role import spell
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from htcv_lib.runs.plan import Family
 from htcv_lib.runs.records import Record
+from htcv_lib.runs.statistics import spell_mean
 
 logger = logging.getLogger(__name__)
 PROFILE_WORDS = {
@@ -86,8 +86,8 @@ class ResultsTable(SphinxDirective):
             rows.append([anchor(entry.get("title", variant), address) + mark,
                          escape(family.role(variant)), str(len(mine)),
                          *(cell(mine, metric, family) for metric in metrics)])
-        caption = f"References: {spell_place(where)}; mean ± 95 % half-interval"
-        head = ["Run", "Role", "n", *(title_of(family, metric) for metric in metrics)]
+        caption = f"References: {spell_place(where)}; mean ± half the width of its 95 % interval"
+        head = ["Run", "Role", "n", *(family.heading(metric) for metric in metrics)]
         return table(caption, head, rows, range(2, len(head)), wide=True)
 
     def own(self, state: BookState, family: Family, records: list[Record], where: Place) -> str:
@@ -97,7 +97,7 @@ class ResultsTable(SphinxDirective):
                  str(record.seed), minutes(record.wall_s), *(cell([record], metric, family) for metric in metrics)]
                 for record in records]
         caption = f"This build: {spell_place(where)}; shows that it runs, decides nothing"
-        head = ["Run", "Seed", "Took", *(title_of(family, metric) for metric in metrics)]
+        head = ["Run", "Seed", "Took", *(family.heading(metric) for metric in metrics)]
         return table(caption, head, rows, range(1, len(head)), wide=True)
 
 
@@ -167,16 +167,12 @@ def shown_metrics(family: Family, records: list[Record], where: Place) -> list[s
     return [name for name in tables_of(family)[where.kind] if name in present] or sorted(present)
 
 
-def title_of(family: Family, metric: str) -> str:
-    return family.metrics.get(metric, {}).get("title", metric)
-
-
 def cell(records: list[Record], metric: str, family: Family) -> str:
     values = [record.value(metric) for record in records if metric in record.metrics]
     if not values:
         return MISSING
-    spec = family.metrics.get(metric, {}).get("format", ".3g")
-    return escape(spell(values, spec, one_seed=len(values) == 1).partition(" (n")[0])
+    about = family.metrics.get(metric, {})
+    return escape(spell_mean(values, about.get("format", ".3g"), about.get("unit", "")))
 
 
 def report_values(family: Family, reported: Mapping) -> str:
@@ -187,7 +183,7 @@ def report_values(family: Family, reported: Mapping) -> str:
         values = value if isinstance(value, Mapping) else {names[0] if names else "value": value}
         rows.append([escape(family.variants[variant].get("title", variant)),
                      *(escape(str(values.get(name, MISSING))) for name in names or ["value"])])
-    head = ["Run", *(title_of(family, name) for name in names or ["value"])]
+    head = ["Run", *(family.heading(name) for name in names or ["value"])]
     return table("The report's own figures, one run each (not comparable: other data, other size)", head, rows,
                  range(1, len(head)))
 

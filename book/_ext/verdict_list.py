@@ -10,25 +10,26 @@ from math import isfinite
 
 from book_state import BookState, link, run_page, track
 from docutils import nodes
-from html_parts import anchor, badge, calm, raw, slug
+from html_parts import anchor, badge, calm, in_a_sentence, raw, slug
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from htcv_lib.runs.claims import CONTRADICTED, IN_SIMULATION, NO_DIFFERENCE, SUPPORTED, WORDS, Verdict
-from htcv_lib.runs.plan import Family
+from htcv_lib.runs.plan import UNITLESS, Family
 
 logger = logging.getLogger(__name__)
 NONE_YET = "No claim has been judged yet."
 PAGE = "book/claims"
+REVISED = "Its test was chosen or changed after its first results were known."
 SO_FAR = {SUPPORTED: "so far supported", IN_SIMULATION: "so far holding in simulation",
           NO_DIFFERENCE: "so far no practical difference", CONTRADICTED: "so far contradicted"}
 SPOKEN = [word for known in WORDS for word in (known, SO_FAR.get(known)) if word]  # the order of the bar
 
 
 class VerdictBar(SphinxDirective):
-    """Counts over all families, or over the one named, or over one of its sections, each linked to its claims."""
+    """Counts over all families, over the one named, or over one of its sections, each a link that shows its claims."""
 
     optional_arguments = 2
     final_argument_whitespace = True
@@ -36,7 +37,8 @@ class VerdictBar(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
         html = verdict_bar(self.env, state, *self.arguments)
-        return [raw(html)] if html else [calm(NONE_YET)]
+        notes = "" if self.arguments else chosen_notes(chosen_verdicts(state))
+        return [raw(html, notes)] if html else [calm(NONE_YET)]
 
 
 class Claims(SphinxDirective):
@@ -53,8 +55,9 @@ class Claims(SphinxDirective):
         if not chosen:
             return [calm(NONE_YET)]
         anchors = self.env.docname == PAGE  # identifiers are unique in the book: only here
-        return [raw('<ol class="htcv-claims">', *(claim_item(self.env, state, verdict, anchors) for verdict in chosen),
-                    "</ol>")]
+        notes = "" if anchors else chosen_notes(chosen, *self.arguments)  # there, the bar of all families has them
+        items = (claim_item(self.env, state, verdict, anchors) for verdict in chosen)
+        return [raw(notes, '<ol class="htcv-claims">', *items, "</ol>")]
 
 
 def chosen_verdicts(state: BookState, family: str = "", section: str = "") -> list[Verdict]:
@@ -64,21 +67,41 @@ def chosen_verdicts(state: BookState, family: str = "", section: str = "") -> li
 
 
 def verdict_bar(env: BuildEnvironment, state: BookState, family: str = "", section: str = "") -> str:
-    """A bar of coloured parts and, below, the counts in words; empty if nothing has been judged."""
-    verdicts = chosen_verdicts(state, family, section)
-    counts = Counter(spoken(verdict) for verdict in verdicts)
+    """A bar of coloured parts and, below, the counts in words; empty if nothing has been judged.
+
+    The bar of a family links to the list of claims on its own page, that of all families to the page of claims.
+    """
+    counts = count(chosen_verdicts(state, family, section))
     if not counts:
         return ""
-    first = {word: next(v for v in verdicts if spoken(v) == word) for word in counts}
-    order = [word for word in SPOKEN if word in counts]
-    parts = "".join(f'<span class="htcv-is-{slug(word)}" style="flex-grow:{counts[word]}"></span>' for word in order)
+    page = "" if family else link(env, PAGE)
+    parts = "".join(f'<span class="htcv-is-{slug(word)}" style="flex-grow:{number}"></span>'
+                    for word, number in counts.items())
     items = "".join(f'<li class="htcv-is-{slug(word)}">'
-                    f"{anchor(f'{counts[word]} {word}', link(env, PAGE, claim_anchor(first[word])))}</li>"
-                    for word in order)
+                    f"{anchor(f'{number} {word}', f'{page}#{note_anchor(word, family, section)}')}</li>"
+                    for word, number in counts.items())
     total = sum(counts.values())
     return (f'<div class="htcv-verdicts"><p class="htcv-verdicts-title">How {total} '
             f'{"claim" if total == 1 else "claims"} fared</p><div class="htcv-bar" aria-hidden="true">{parts}</div>'
             f"<ul>{items}</ul></div>")
+
+
+def count(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Word -> how many claims, in the order of the bar."""
+    counts = Counter(spoken(verdict) for verdict in verdicts)
+    return {word: counts[word] for word in SPOKEN if word in counts}
+
+
+def chosen_notes(verdicts: Iterable[Verdict], family: str = "", section: str = "") -> str:
+    """One hidden line for each word, where the bar's links lead: once there, it shows and others' claims do not
+    (`.htcv-only` in book.css)."""
+    return "".join(f'<p class="htcv-only htcv-is-{slug(word)}" id="{note_anchor(word, family, section)}">'
+                   f'Showing {number} {"claim" if number == 1 else "claims"}: {badge(word)} '
+                   '<a href="#">Show all</a></p>' for word, number in count(verdicts).items())
+
+
+def note_anchor(word: str, family: str = "", section: str = "") -> str:
+    return "-".join(["only", *(slug(part) for part in (family, section, word) if part)])
 
 
 def spoken(verdict: Verdict) -> str:
@@ -97,13 +120,14 @@ def claim_item(env: BuildEnvironment, state: BookState, verdict: Verdict, anchor
         f'<p class="htcv-word">{badge(spoken(verdict))}'
         f"<span>{escape(measured(verdict, state.family(claim.family), recorded_runs(state, verdict)))}</span></p>",
         f'<p class="htcv-said">{escape(claim.note)}</p>' if claim.note else "",
+        f'<p class="htcv-said">{REVISED}</p>' if claim.revised else "",
         decided_by(env, state, verdict.runs),
     ]
     return f'<li class="htcv-claim htcv-is-{slug(spoken(verdict))}"{place}>{"".join(lines)}</li>'
 
 
 def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
-    """"preliminary, n = 3; +0.6 points (95 % interval ...); margin 0.5 points".
+    """"preliminary, n = 3; accuracy +0.6 points (95 % interval ...); margin 0.5 points".
 
     Args:
         recorded: Runs that are there, whether or not they could measure what decides.
@@ -121,13 +145,16 @@ def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
                           f"{estimate.high:.0%} of runs); claimed: more than half"])
     test = claim.test
     difference = bool(claim.compare or claim.effect)
-    spec = (family.metrics.get(claim.metric, {}) if family else {}).get("format", ".3g")
+    about = family.metrics.get(claim.metric, {}) if family else {}
+    spec, unit = about.get("format", ".3g"), about.get("unit", "")
+    unit = "" if unit in UNITLESS else f" {unit}"
     ends = [spell(end, spec, difference) for end in (estimate.low, estimate.high) if isfinite(end)]
     interval = f" ({100 * estimate.level:.0f} % interval {' to '.join(ends)})" if len(ends) == 2 else ""
-    found.append(spell(estimate.mean, spec, difference) + interval)
+    title = in_a_sentence(about.get("title", claim.metric))
+    found.append(f"{title} {spell(estimate.mean, spec, difference)}{unit}{interval}")
     for key, word in (("margin", "margin"), ("at_least", "claimed: at least"), ("at_most", "claimed: at most")):
         if key in test and not (key == "margin" and {"at_least", "at_most"} & set(test)):
-            found.append(f"{word} {spell(test[key], spec, difference).lstrip('+')}")
+            found.append(f"{word} {spell(test[key], spec, difference).lstrip('+')}{unit}")
     if verdict.p_adjusted is not None and isfinite(verdict.p_adjusted):
         found.append(f"p = {verdict.p_adjusted:.2g} after Holm")
     return "; ".join(found)

@@ -15,7 +15,7 @@ from htcv_lib.runs.plan import Book
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, Results
 from htcv_lib.runs.run import RUN_FOLDER
-from htcv_lib.runs.statistics import mean_interval
+from htcv_lib.runs.statistics import spell_mean
 
 
 @dataclass
@@ -82,20 +82,14 @@ class Chapter:
             row = {"Variant": (names or {}).get(variant) or entry.get("title", variant)}
             for metric in metrics:
                 values = list(self.results.values(variant, metric).values())
-                title = self.results.family.metrics[metric]["title"]
                 row["n"] = max(row.get("n", 0), len(values))
-                row[title] = self._cell(metric, values)
+                row[self.results.family.heading(metric)] = self._cell(metric, values)
             rows.append(row)
         return pd.DataFrame(rows)
 
     def _cell(self, metric: str, values: list[float]) -> str:
-        if not values:
-            return "n/a"
-        if len(values) == 1:
-            return self.text(metric, values[0])
-        estimate = mean_interval(values)
-        half = self.text(metric, (estimate.high - estimate.low) / 2)
-        return f"{self.text(metric, estimate.mean)}\u00a0±\u00a0{half}"  # never broken at the end of a line
+        about = self.results.family.metrics.get(metric, {})
+        return spell_mean(values, about.get("format", ".3g"), about.get("unit", "")) if values else "n/a"
 
 
 def project_verdicts(project: Project) -> dict[str, list[Verdict]]:

@@ -33,7 +33,7 @@ TESTS = {
     "not_testable": (set(), set()),
 }
 REQUIRED = {"id", "family", "report", "kind", "says", "statement"}
-OPTIONAL = {"simulation", "note"}
+OPTIONAL = {"simulation", "revised", "note"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Claim:
     collapse: Mapping[str, Any] | None = None
     not_testable: str = ""  # the reason
     simulation: bool = False  # decided on data that only stand in for the report's own
+    revised: bool = False  # its test was chosen or changed after its first results were known
     note: str = ""
 
     @property

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -127,5 +128,6 @@ def _note(folder: Path, name: str, caption: str, alt: str, numbers: pd.DataFrame
 def table_html(frame: pd.DataFrame, caption: str) -> str:
     """A plain table in a box that scrolls sideways on a phone; text columns left, numbers right."""
     body = frame.to_html(index=False, border=0, classes="table htcv-table", na_rep="n/a", justify="unset")
+    body = re.sub(r"(?<=<td>)-(?=[.\d])", "\u2212", body)  # numbers below zero
     label = escape(caption[:80])
     return f'<div class="htcv-scroll" role="region" tabindex="0" aria-label="{label}">{body}</div>'

@@ -13,6 +13,7 @@ from htcv_lib.runs.project import Project
 
 PROFILES = ("quick", "laptop", "full", "paper")  # `fingerprint` is internal, `none` trains nothing
 REFERENCE_PROFILES = ("full", "laptop")  # strongest first
+UNITLESS = ("", "fraction", "runs")  # units that no number is printed with
 FAMILY_KEYS = {"title", "report", "chapters", "metrics", "settings", "profiles", "seeds", "minutes",
                "memory_gb", "runs", "datasets", "tables", "one_size"}
 ROLES = ("as reported", "as described", "done well")
@@ -67,6 +68,10 @@ class Family:
     def chapters(self) -> list[str]:
         return list(self.table.get("chapters", []))
 
+    def heading(self, metric: str) -> str:
+        """How tables head it: see `metric_heading`."""
+        return metric_heading(metric, self.metrics.get(metric, {}))
+
     def compared(self, variant: str) -> str:
         """Which pattern of `one_size` a variant is of: such runs stand beside one another, so their references are of
         one profile. Empty for a variant that stands for itself."""
@@ -85,6 +90,17 @@ class Family:
             return "in between" if set(parameters) & set(settings.get(entry["setting"]) or {}) else name
         well = settings.get("done_well") or {}
         return "in between" if any(well.get(key) == value for key, value in parameters.items()) else "as reported"
+
+
+def metric_heading(metric: str, about: Mapping[str, str]) -> str:
+    """Its title, with the unit if it has one that the title does not name: "PSNR, dB"; its name if it has no title.
+
+    Args:
+        about: What runs.yml says of it: `{title, unit, ...}`.
+    """
+    title, unit = about.get("title", metric), about.get("unit", "")
+    named = unit in UNITLESS or unit.rstrip("s") in title.lower()
+    return title if named else f"{title}, {unit}"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pandas as pd
 
 from htcv_lib.runs import machine
 from htcv_lib.runs.display import show, show_frames
-from htcv_lib.runs.plan import Book, PlanError, split_name
+from htcv_lib.runs.plan import Book, PlanError, metric_heading, split_name
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import SCHEMA, Metric, Record, Results, Samples, check_sizes, write_json
 
@@ -112,7 +112,8 @@ class Run:
         has a row in any case."""
         table = self._metric_table()
         known = {name: value for name, value in metrics.items() if isfinite(value)}
-        rows = [(entry.get("title", name), format(known[name], entry.get("format", ".4g")) if name in known else "n/a",
+        rows = [(metric_heading(name, entry),
+                 format(known[name], entry.get("format", ".4g")) if name in known else "n/a",
                  entry.get("definition", "") + ("" if name in known else f". {entry['absent']}"))
                 for name, entry in table.items() if name in known or "absent" in entry]
         return pd.DataFrame(rows or [("no metric", "n/a", "")], columns=["Metric", "Value", "Definition"])

@@ -19,6 +19,29 @@ class Estimate(NamedTuple):
     level: float = 0.95  # of the interval
 
 
+def spell_mean(values: Sequence[float], spec: str, unit: str = "") -> str:
+    """[20.4, 20.6] with ".1f" -> "20.5 ± 1.3", half of the width of the 95 % interval; one value alone is just itself.
+
+    Args:
+        spec: A Python format.
+        unit: "runs" of metrics that are 1 in some runs and 0 in others: these are counted, [0, 1, 0] -> "1 of 3".
+
+    A number below zero starts with a minus sign, not a hyphen.
+    """
+    if unit == "runs":
+        return f"{round(sum(values))} of {len(values)}"
+    if len(values) == 1:
+        return minus(format(values[0], spec))
+    estimate = mean_interval(values)
+    half = format((estimate.high - estimate.low) / 2, spec)
+    return minus(f"{format(estimate.mean, spec)}\u00a0±\u00a0{half}")  # never broken at the end of a line
+
+
+def minus(text: str) -> str:
+    """A number that starts with a hyphen starts with a minus sign."""
+    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
+
+
 def mean_interval(values: Sequence[float], level: float = 0.95, against: float = 0.0) -> Estimate:
     """Student's t interval of a mean over runs, and the p-value of "the true mean is `against`".
 

@@ -100,7 +100,7 @@ def test_without_a_seed_it_gives_the_mean_its_half_interval_and_n(toy):
     for seed, accuracy in enumerate([0.80, 0.82, 0.84]):  # mean 0.82, t(0.975, 2) * 0.02 / sqrt(3) = 0.0497
         toy.refer("first", seed, accuracy)
     toy.page("{result}`toy/first:accuracy`")
-    assert "82.0% ± 5.0% (n = 3)" in toy.build()[0]
+    assert "82.0%\u00a0±\u00a05.0% (n = 3)" in toy.build()[0]
 
 
 def test_a_negative_result_has_a_minus_sign(toy):
@@ -321,9 +321,33 @@ def test_a_claim_shows_what_was_said_what_was_tested_and_what_came_out(toy):
 
 def test_fewer_than_ten_seeds_are_called_preliminary_and_decide_nothing(toy):
     html, _ = judged(toy, seeds=3)
-    assert "preliminary, n = 3; +5.0 points" in html and "1 so far supported" in html
+    assert "preliminary, n = 3; accuracy +5.0 points" in html and "1 so far supported" in html
     assert '<span class="htcv-badge htcv-is-so-far-supported">so far supported</span>' in html
     assert "htcv-is-supported" not in html
+
+
+def test_a_count_of_the_bar_leads_to_a_line_that_leaves_only_its_claims(toy):
+    html, _ = judged(toy, seeds=10)
+    assert '<a href="#only-supported">1 supported</a>' in html
+    assert html.count('id="only-supported"') == 1 and 'htcv-only htcv-is-supported' in html
+    toy.page("```{verdict-bar} toy Observations\n```\n\n```{claims} toy Observations\n```")
+    html, _ = toy.build()  # of a section: its own list
+    assert '<a href="#only-toy-observations-supported">1 supported</a>' in html
+    assert html.count('id="only-toy-observations-supported"') == 1
+
+
+def test_a_claim_says_when_its_test_was_changed_and_its_numbers_have_their_unit(toy):
+    changed = CLAIMS.replace("  kind: observation\n", "  kind: observation\n  revised: true\n")
+    (toy.root / "book" / "claims.yml").write_text(changed)
+    table = TABLE.replace("unit: fraction", "unit: dB").replace("format: .1%", "format: .2f")
+    (toy.root / "notebooks" / "runs.yml").write_text(table)
+    for seed, value in enumerate((2.1, 2.3, 2.2)):
+        toy.refer("first", seed, value)
+        toy.refer("second", seed, 1)
+    toy.page("```{claims} toy\n```")
+    html = toy.build()[0]
+    assert html.count("Its test was chosen or changed after its first results were known.") == 1
+    assert "accuracy +1.20 dB (95 % interval +0.95 to +1.45); margin 0.01 dB" in html
 
 
 def test_no_practical_difference_shows_the_interval_that_says_so(toy):

@@ -1,12 +1,15 @@
 """Claims: the file is checked, and every verdict word is reached by a case made for it."""
 
 import math
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
-from htcv_lib.runs.claims import TESTS, WORDS, Claim, decide, load_claims
+from htcv_lib.runs.claims import ENOUGH, TESTS, WORDS, Claim, decide, load_claims
+from htcv_lib.runs.plan import Book
+from htcv_lib.runs.project import Project
 
 SPREAD = (-0.001, 0.001) * 5  # ten seeds, mean zero: a half width of 0.00075 at 95 %
 BASE = {"id": "a", "family": "toy", "report": {"file": "f", "section": "s", "where": "w"}, "kind": "observation",
@@ -197,6 +200,17 @@ def test_a_claim_with_a_mistake_is_refused_by_name(tmp_path, change, message):
 def test_two_claims_with_one_id_are_refused(tmp_path):
     with pytest.raises(ValueError, match="duplicate id 'a'"):
         load(tmp_path, {**BASE, "compare": PAIR}, {**BASE, "compare": PAIR})
+
+
+def test_every_test_of_the_book_can_be_decided_by_the_seeds_of_profile_full():
+    project = Project(Path(__file__).parents[2])
+    seeds = Counter(run.name.rpartition("/")[0] for run in Book.load(project).runs("full", None))
+    few = set()
+    for claim in load_claims(project.claims):
+        sides = [claim.test[key] for key in ("better", "worse", "variant") if key in claim.test]
+        variants = [name for side in sides for name in ([side] if isinstance(side, str) else side)]
+        few |= {name for name in (f"{claim.family}/{variant}" for variant in variants) if seeds[name] < ENOUGH}
+    assert sorted(few) == []
 
 
 def test_the_book_lists_every_observation_of_session_18_and_its_claims_can_be_decided():

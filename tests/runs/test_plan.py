@@ -6,7 +6,7 @@ import pytest
 
 from htcv_lib.runs.build import active_profile
 from htcv_lib.runs.notebook import default_parameters, first_heading, parameter_help
-from htcv_lib.runs.plan import Book, Family, PlanError
+from htcv_lib.runs.plan import Book, Family, PlanError, metric_heading
 from htcv_lib.runs.project import Project
 
 
@@ -99,6 +99,17 @@ def test_a_notebook_calls_itself_by_its_first_heading_or_its_file(tmp_path, sour
     path = tmp_path / "notes.ipynb"
     path.write_text(json.dumps({"cells": cells}))
     assert first_heading(path) == title
+
+
+@pytest.mark.parametrize(("about", "heading"), [
+    ({"title": "PSNR", "unit": "dB"}, "PSNR, dB"),
+    ({"title": "Bits per dimension", "unit": "bits"}, "Bits per dimension"),
+    ({"title": "Accuracy", "unit": "fraction"}, "Accuracy"),
+    ({"title": "Collapsed", "unit": "runs"}, "Collapsed"),
+    ({}, "psnr"),
+])
+def test_a_metric_is_headed_by_its_title_and_a_unit_that_is_not_in_it(about, heading):
+    assert metric_heading("psnr", about) == heading
 
 
 def test_a_role_is_what_runs_yml_says_or_what_the_setting_says():

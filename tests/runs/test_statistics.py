@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from htcv_lib.runs.statistics import bootstrap_images, holm, mean_interval, paired_difference, wilson
+from htcv_lib.runs.statistics import bootstrap_images, holm, mean_interval, paired_difference, spell_mean, wilson
 
 
 def test_the_interval_of_one_two_three_is_two_plus_minus_4_303_over_root_3():
@@ -50,6 +50,16 @@ def test_nothing_to_pair_is_n_0_and_no_error():
 def test_equal_runs_are_certain_that_they_differ_from_another_value():
     assert mean_interval([0.2, 0.2, 0.2]).p == 0.0
     assert mean_interval([0.2, 0.2, 0.2], against=0.2).p == 1.0
+
+
+@pytest.mark.parametrize(("values", "unit", "said"), [
+    ([1, 2, 3], "dB", "2.0\u00a0±\u00a02.5"),  # 4.303 / root 3
+    ([-0.5], "", "\u22120.5"),
+    ([0, 1, 0], "runs", "1 of 3"),
+    ([0], "runs", "0 of 1"),
+])
+def test_a_mean_is_spelled_with_half_its_interval_alone_or_as_a_count(values, unit, said):
+    assert spell_mean(values, ".1f", unit) == said
 
 
 def test_a_run_that_is_not_finite_is_refused():
