@@ -10,6 +10,7 @@ from reference_tables import table_sections
 from htcv_lib.runs.plan import Family
 from htcv_lib.runs.publish import copy_tables, write_if_changed
 from htcv_lib.runs.records import Record
+from htcv_lib.runs.statistics import minus
 
 
 def write_reference_page(record: Record, page: Path, title: str, anchor: str, family: Family, failure: str,
@@ -62,8 +63,8 @@ def _metric_table(record: Record, family: Family, seeds: Sequence[Record]) -> li
     for name, metric in record.metrics.items():
         meaning = family.metrics.get(name, {})
         found = [metric.value] + ([mean(seed.value(name) for seed in seeds if name in seed.metrics)] if several else [])
-        rows.append(_row([family.heading(name), *[format(value, meaning.get("format", ".4g")) for value in found],
-                          meaning.get("definition", "")]))
+        shown = [minus(format(value, meaning.get("format", ".4g"))) for value in found]
+        rows.append(_row([family.heading(name), *shown, meaning.get("definition", "")]))
     first = next(iter(record.metrics.values()), None)
     measured = [f"Measured on the {first.split} split, n = {first.n}, where nothing else is said."] if first else []
     return [*rows, "", *measured]
