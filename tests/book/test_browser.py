@@ -140,6 +140,23 @@ def test_the_colour_scheme_can_be_switched_by_its_button(built_book, browser):
     assert seen == {"light", "dark"}
 
 
+@needs_browser
+def test_a_count_of_verdicts_leaves_only_its_claims_and_a_link_brings_all_back(built_book, browser):
+    context = browser.new_context(viewport=DESK, offline=True)
+    page = context.new_page()
+    page.goto((built_book / "book" / "index.html").as_uri())
+    count = page.locator(".htcv-verdicts li a").last
+    number = int(count.inner_text().split()[0])
+    count.click()
+    page.wait_for_url("**/claims.html#*", wait_until="load")
+    every = page.locator(".htcv-claim").count()
+    assert page.locator(".htcv-claim:visible").count() == number < every
+    page.locator(".htcv-only:visible a").click()
+    page.wait_for_function("!document.querySelector('.htcv-only:target')")
+    assert page.locator(".htcv-claim:visible").count() == every
+    context.close()
+
+
 def test_no_link_and_no_anchor_inside_the_book_is_dead(built_book):
     identifiers: dict[Path, set[str]] = {}
     soups = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in html_pages(built_book)}
