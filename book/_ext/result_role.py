@@ -1,6 +1,6 @@
 """Numbers in prose: {result}`pets_unet/mp-tr-ce/s0:accuracy`, read from the committed reference.
 
-Without a seed the role gives the mean over seeds, its 95 % half-interval and n. A Python format may
+Without a seed the role gives the mean over seeds, half its 95 % interval and n. A Python format may
 follow: {result}`pets_unet/mp-tr-ce:accuracy:.1%`. A dagger marks a reference whose run has changed.
 """
 
