@@ -15,17 +15,17 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from htcv_lib.data.archive import read_members
-from htcv_lib.data.cifar import TILE, decode_mosaics
-from htcv_lib.data.depthmask import PARTS, number
-from htcv_lib.data.digits import read_idx
-from htcv_lib.data.fetch import locate
-from htcv_lib.data.identity_splits import of_split
-from htcv_lib.data.linear_light import area_average, shrunk, to_levels, to_linear, to_srgb
+from htcv_lib.data.files import read_members
+from htcv_lib.vae.data import TILE, decode_mosaics
+from htcv_lib.mask_depth.triplets import PARTS, number
+from htcv_lib.vae.data import read_idx
+from htcv_lib.data.files import locate
+from htcv_lib.data.textures import of_split
+from htcv_lib.image import area_average, shrunk, to_levels, to_linear, to_srgb
 from htcv_lib.data.manifest import load_manifest
-from htcv_lib.data.pictures import decode_picture
-from htcv_lib.data.room_textures import NEVER
-from htcv_lib.data.triplets import OBJECT
+from htcv_lib.image import decode_picture
+from htcv_lib.data.textures import NEVER
+from htcv_lib.mask_depth.triplets import OBJECT
 
 BILINEAR = Image.Resampling.BILINEAR
 SHORT_SIDE = 96  # pixels of a sample's pet photograph

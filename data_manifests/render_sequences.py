@@ -9,7 +9,7 @@ A view is a painting on a plane, 7 units wide, seen by a camera 10 units in fron
 coloured lights beyond the camera, up to three solids of any material between. Energies, places and materials follow
 the public generator of SIDAR (Kwiatkowski et al., 2024, arXiv:2305.12036); that has at least two lights and one solid,
 and nothing there dims all lights of a view by a common factor, as is done here. For every sequence it writes a folder
-`NNN/` in the layout that `htcv_lib.data.load_rendered` (in a tar) and `load_sidar_folder` (as it is) read:
+`NNN/` in the layout that `htcv_lib.decomposer.load_rendered` (in a tar) and `load_sidar_folder` (as it is) read:
 
     gt.png              the clean painting, evenly lit: what a matte painting shows under the irradiance 1
     T.png               view T of 0 to 9: sRGB, 8 bits, clipped

@@ -1,9 +1,4 @@
-"""`htcv bench`: our training loop, renderer and runner, each against what one would use instead.
-
-That is a well-tuned plain loop, the renderer's plain form and a rasteriser, and bare papermill. Every figure is a
-ratio of two measurements taken in turn, A B A B, in processes of their own, so that a machine that slows down slows
-both. Same model, data, batch size, precision, optimizer and threads.
-"""
+"""`htcv bench`: our loop, renderer and runner against plain ones, as ratios."""
 
 import json
 import os
@@ -12,9 +7,40 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from itertools import chain, islice, repeat
 from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms, tv_tensors
+from torchvision.transforms import v2
+
+from htcv_lib.data.augment import augmentation
+from htcv_lib.data.batches import Batches, FieldBatches
+from htcv_lib.mask_depth.augment import depth_augmentation
+from htcv_lib.mask_depth.losses import mask_depth_loss
+from htcv_lib.mask_depth.networks import mask_depth_network
+from htcv_lib.mask_depth.rooms.pets import load_standing_pets
+from htcv_lib.networks import frozen
+from htcv_lib.pets_unet.data import load_pets
+from htcv_lib.pets_unet.networks import UNet
+from htcv_lib.vae.data import load_cifar10, load_mnist
+from htcv_lib.vae.judge import make_classifier
+from htcv_lib.vae.model import make_label_vae
+from htcv_lib.vae.objective import vae_objective
+
+# `htcv bench`: our training loop, renderer and runner, each against what one would use instead.
+#
+# That is a well-tuned plain loop, the renderer's plain form and a rasteriser, and bare papermill. Every figure is a
+# ratio of two measurements taken in turn, A B A B, in processes of their own, so that a machine that slows down slows
+# both. Same model, data, batch size, precision, optimizer and threads.
 
 TASKS = {  # name: dataset, split, batch size, steps per measurement on a CPU
     "unet": ("oxford_pets_630/sample", "train", 16, 24),
@@ -44,7 +70,7 @@ def _compare_loops(task: str, repeats: int) -> list[str]:
 
 
 def _compare_renderers(name: str, repeats: int) -> list[str]:
-    from htcv_lib.bench_rasteriser import unavailable
+    from htcv_lib.bench import unavailable
 
     reason, lines = unavailable(), []
     for task in (f"{name} {sampler}" for sampler in PHONG_SAMPLERS):
@@ -122,7 +148,7 @@ def _measure(task: str, way: str) -> float:
 def _trained(task: str, loop: str) -> float:
     import torch
 
-    from htcv_lib.bench_loops import batches_of, plain_batches, problem
+    from htcv_lib.bench import batches_of, plain_batches, problem
     from htcv_lib.training import prepare
 
     dataset, split, batch_size, steps = TASKS[task]
@@ -151,7 +177,7 @@ def _drawn(sampler: str, way: str) -> float:
     """One thread each. Tensors in [0, 1] stay on the device; the rasteriser's pictures are read back, as bytes."""
     import torch
 
-    from htcv_lib.bench_rasteriser import Rasteriser
+    from htcv_lib.bench import Rasteriser
     from htcv_lib.data import render, render_plain, sample_scenes
     from htcv_lib.training import prepare
 
@@ -183,5 +209,190 @@ def _now(device: str) -> float:
     return time.perf_counter()
 
 
-if __name__ == "__main__":
-    print(json.dumps({"images_per_s": _measure(*sys.argv[1:])}))
+# What `htcv bench` trains: models and losses of the families, our batches of their pictures, and the usual loop.
+
+PET_SIZE = 64  # pixels on a side
+STANDING = 240  # generated pictures
+Objective = Callable[[nn.Module, dict[str, Tensor]], Tensor]
+
+
+def problem(task: str, device: str) -> tuple[nn.Module, Objective]:
+    """The model of a task, on a device, and the loss of a batch."""
+    if task.startswith("vae"):
+        return vae_problem(task, device)
+    if task == "mask_depth":
+        return mask_depth_problem(device)
+    if task == "unet":
+        model = UNet(widths=(8, 16, 32, 64, 64))
+        return model.to(device), lambda net, batch: F.cross_entropy(net(batch["image"]), batch["mask"])
+    if task == "mnist":
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+        return model.to(device), lambda net, batch: F.cross_entropy(net(batch["image"]), batch["label"])
+    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 20), nn.Linear(20, 400),
+                          nn.ReLU(), nn.Linear(400, 784))
+    return model.to(device), lambda net, batch: F.binary_cross_entropy_with_logits(net(batch["image"]),
+                                                                                   batch["image"].flatten(1))
+
+
+def vae_problem(task: str, device: str) -> tuple[nn.Module, Objective]:
+    """The report's step: labels perturbed, one-sample KL, label loss of a frozen guide (not trained: it is as fast)."""
+    if task == "vae":
+        model, guide, weight = make_label_vae("digit", (1, 28, 28), 10), make_classifier("digit", 1), 100.0
+    else:
+        widths = (8, 16, 32, 64)
+        model, guide = make_label_vae("resnet9", (3, 32, 32), 512, widths), make_classifier("resnet9", 3, widths)
+        weight = 300.0
+    guide = frozen(guide).to(device)
+    return model.to(device), lambda net, batch: vae_objective(net, batch, guide=guide, label_weight=weight,
+                                                              perturb=0.1, kl="sample")["loss"]
+
+
+def mask_depth_problem(device: str) -> tuple[nn.Module, Objective]:
+    """The report's second network at the size of the laptop references, with its mixed loss."""
+    model, loss = mask_depth_network("v2", planes=8, scaling="sigmoid"), mask_depth_loss("mse_ssim")
+    return model.to(device), lambda net, batch: loss(net(batch["image"]), batch["mask"], batch["depth"])["loss"]
+
+
+def source(dataset: str, split: str):
+    """The pictures of a task, in memory."""
+    if dataset == "standing_pets":
+        return load_standing_pets(split, STANDING, PET_SIZE, pets="oxford_pets_630/sample",
+                                  textures="base_images/sample")
+    if "pets" in dataset:
+        return load_pets(dataset, split, PET_SIZE)
+    return (load_cifar10 if "cifar" in dataset else load_mnist)(dataset, split)
+
+
+def batches_of(dataset: str, split: str, batch_size: int, device: str) -> Batches:
+    """Ours: the pictures on the device, changed there a batch at a time."""
+    if dataset == "standing_pets":
+        return FieldBatches(source(dataset, split), batch_size, shuffle=True, augment=depth_augmentation("light"),
+                            device=device, drop_last=True)
+    recipe = "flip_crop" if "pets" in dataset else "flip" if "cifar" in dataset else "none"
+    return Batches(source(dataset, split), batch_size, shuffle=True, augment=augmentation(recipe), device=device,
+                   drop_last=True)
+
+
+def plain_batches(dataset: str, split: str, batch_size: int, workers: int) -> DataLoader:
+    """The loop people write: a Dataset, transforms per picture, a DataLoader.
+
+    Pets and generated pictures are decoded, resized and made beforehand, which is generous; small pictures go through
+    PIL, as `torchvision.datasets` has it.
+    """
+    pictures = source(dataset, split)
+    kind = Standing if dataset == "standing_pets" else Pets if "pets" in dataset else SmallPictures
+    return DataLoader(kind(pictures, flip="cifar" in dataset), batch_size, shuffle=True, num_workers=workers,
+                      drop_last=True, persistent_workers=workers > 0, pin_memory=torch.cuda.is_available())
+
+
+class Pictures(Dataset):
+    """One picture after the other, as dicts."""
+
+    def __init__(self, pictures, flip: bool):
+        self.pictures, self.flip = pictures, flip
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+class Pets(Pictures):
+    """Photographs and masks, flipped and cropped together."""
+
+    change = v2.Compose([v2.RandomHorizontalFlip(), v2.RandomResizedCrop(PET_SIZE, scale=(0.5, 1.0), antialias=False),
+                         v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True)])
+
+    def __getitem__(self, i: int) -> dict[str, Tensor]:
+        image, mask = self.change(tv_tensors.Image(self.pictures.images[i]), tv_tensors.Mask(self.pictures.masks[i]))
+        return {"image": image, "mask": mask.long()}
+
+
+class Standing(Pictures):
+    """Composites with mask and depth; brightness and contrast are jittered."""
+
+    change = v2.ColorJitter(brightness=0.2, contrast=0.2)
+    scale = v2.ToDtype(torch.float32, scale=True)
+
+    def __getitem__(self, i: int) -> dict[str, Tensor]:
+        image = self.change(self.scale(self.pictures.images[i]))
+        return {"image": image, "mask": self.scale(self.pictures.masks[i]), "depth": self.pictures.depths[i].float()}
+
+
+class SmallPictures(Pictures):
+    """Digits and small photographs with a class each, through PIL."""
+
+    def __init__(self, pictures, flip: bool):
+        super().__init__(pictures, flip)
+        channels_last = pictures.images.permute(0, 2, 3, 1).contiguous().numpy()
+        self.arrays = channels_last.squeeze(-1) if channels_last.shape[-1] == 1 else channels_last
+        self.labels = pictures.labels.tolist()
+        self.change = transforms.Compose([*[transforms.RandomHorizontalFlip()] * flip, transforms.ToTensor()])
+
+    def __getitem__(self, i: int) -> dict[str, Tensor]:
+        return {"image": self.change(Image.fromarray(self.arrays[i])), "label": self.labels[i]}
+
+
+# The assignment's way to draw scenes, with OpenGL: the mesh of a sphere, `segments` by `segments / 2`, and a shader.
+#
+# Shares nothing with `data.render`, not even constants, so it checks that too. Needs moderngl, which is not a dependency:
+# where it is installed, `htcv bench phong` and a test use it.
+
+VERTEX = """#version 330
+uniform mat3 camera; uniform vec3 eye, object; in vec3 corner; out vec3 normal, position;
+void main() {
+    normal = corner; position = object + corner;
+    vec3 seen = (position - eye) * camera;  // right, up, forward; near plane 0.1, far plane 1000, 45 degrees of view
+    gl_Position = vec4(seen.xy / tan(radians(22.5)), (1000.1 * seen.z - 200.0) / 999.9, seen.z); }"""
+FRAGMENT = """#version 330
+uniform vec3 eye, diffuse, light; uniform float shininess; in vec3 normal, position; out vec4 colour;
+void main() {
+    vec3 N = normalize(normal), L = normalize(light - position), V = normalize(eye - position);
+    float highlight = pow(max(dot(reflect(-L, N), V), 0.0), shininess);
+    colour = vec4(clamp(0.03 + diffuse * max(dot(N, L), 0.0) + highlight, 0.0, 1.0), 1.0); }"""
+
+
+class Rasteriser:
+    """Draws the scenes of a batch one above another in one framebuffer, so that it is read back once a batch."""
+
+    def __init__(self, batch_size: int, size: int = 128, segments: int = 32):
+        import moderngl
+
+        self.size = size
+        self.context = context = moderngl.create_context(standalone=True, backend="egl")
+        context.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+        self.program, eye = context.program(vertex_shader=VERTEX, fragment_shader=FRAGMENT), np.array((5.0, 5.0, 15.0))
+        right = np.cross((0, 1, 0), eye)
+        axes = np.stack((right, np.cross(eye, right), -eye))
+        axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+        self.program["camera"], self.program["eye"] = tuple(axes.ravel()), tuple(eye)
+        around, up = np.meshgrid(np.linspace(0, 2 * np.pi, segments + 1), np.linspace(0, np.pi, segments // 2 + 1))
+        corners = np.stack((np.sin(up) * np.sin(around), -np.cos(up), np.sin(up) * np.cos(around)), axis=-1)
+        place = np.arange(around.size).reshape(around.shape)
+        low, right, high, left = place[:-1, :-1], place[:-1, 1:], place[1:, 1:], place[1:, :-1]
+        triangles = np.stack((low, right, high, low, high, left), axis=-1)  # counter-clockwise from outside
+        self.mesh = context.vertex_array(self.program, context.buffer(corners.astype("f4").tobytes()), "corner",
+                                         index_buffer=context.buffer(triangles.astype("i4").tobytes()))
+        self.frame = context.simple_framebuffer((size, size * batch_size))
+
+    def draw(self, scene: np.ndarray) -> np.ndarray:
+        """Pictures (B, H, W, 3), uint8, of `scene` (B, 10), whose columns are named by `data.SCENE_FIELDS`."""
+        with self.context:  # there may be another
+            self.frame.use()
+            self.frame.clear()
+            for i, values in enumerate(map(tuple, scene.tolist())):
+                self.frame.viewport = (0, i * self.size, self.size, self.size)
+                self.program["object"], self.program["diffuse"] = values[:3], values[3:6]
+                self.program["shininess"], self.program["light"] = values[6], values[7:]
+                self.mesh.render()
+            rows = np.frombuffer(self.frame.read((0, 0, self.size, self.size * len(scene))), np.uint8)
+        return rows.reshape(-1, self.size, self.size, 3)[:, ::-1]  # OpenGL's first row is the lowest
+
+
+def unavailable() -> str:
+    """Why scenes cannot be rasterised here, or an empty string."""
+    if find_spec("moderngl") is None:
+        return "moderngl not installed"
+    try:
+        Rasteriser(1)
+    except Exception as error:  # whatever the driver raises
+        return f"no OpenGL here: {error}"
+    return ""

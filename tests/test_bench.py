@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from htcv_lib import bench
-from htcv_lib.bench_loops import batches_of, plain_batches, problem
-from htcv_lib.bench_rasteriser import Rasteriser, unavailable
+from htcv_lib.bench import Rasteriser, batches_of, plain_batches, problem, unavailable
 from htcv_lib.cli import main
-from htcv_lib.data.phong import render, silhouette
-from htcv_lib.data.scenes import sample_scenes
+from htcv_lib.neural_renderer.phong import render, silhouette
+from htcv_lib.neural_renderer.scenes import sample_scenes
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def test_a_training_loop_is_compared_with_the_best_plain_one(measured):
 
 @pytest.mark.parametrize("reason", ["", "moderngl not installed"])
 def test_the_renderer_is_compared_with_a_rasteriser_where_there_is_one(measured, monkeypatch, reason):
-    monkeypatch.setattr("htcv_lib.bench_rasteriser.unavailable", lambda: reason)
+    monkeypatch.setattr("htcv_lib.bench.unavailable", lambda: reason)
     lines = bench.report("phong", 1).splitlines()
     assert [re.sub(r" \(.*", "", line) for line in lines if "images/s" in line] == [
         f"phong {sampler}: render 300 images/s, {other}" for sampler in ("onscreen", "easy")

@@ -15,8 +15,8 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from htcv_lib.runs.build import BuildReport, active_profile
+from htcv_lib.runs.code import digest
 from htcv_lib.runs.freshness import RunState, changed_since, run_states
-from htcv_lib.runs.keys import digest
 from htcv_lib.runs.machine import cpu_name, cuda_devices, git_state
 from htcv_lib.runs.plan import REFERENCE_PROFILES, Book, Family, PlanError, PlannedRun, split_name
 from htcv_lib.runs.project import Project
@@ -69,7 +69,7 @@ class BookState:
 
     def _changes(self, record: Record) -> list[str]:
         state = self._states.get((record.profile, record.run))
-        return changed_since(record, state) if state else ["the run is no longer in runs.yml"]
+        return changed_since(record, state, self.project) if state else ["the run is no longer in runs.yml"]
 
     @cached_property
     def _states(self) -> dict[tuple[str, str], RunState]:

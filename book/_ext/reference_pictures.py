@@ -10,8 +10,10 @@ from PIL import Image
 from reference_tables import CSV, draw_tables
 
 from htcv_lib import figures
-from htcv_lib.figures import DECOMPOSITION_COLUMNS, decomposition_sheet, plot_history, show_tiles
-from htcv_lib.runs.keys import digest
+from htcv_lib.decomposer.figures.sheets import DECOMPOSITION_COLUMNS, decomposition_sheet
+from htcv_lib.figures.curves import plot_history
+from htcv_lib.figures.pictures import show_tiles
+from htcv_lib.runs.code import digest
 from htcv_lib.runs.records import Record, Samples
 
 SCORES = {"mask_depth": "IoU \u2212 RMSE"}  # what pictures of a family were ranked by; else IoU

@@ -9,8 +9,12 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from htcv_lib.figures import draw_architecture, draw_sequence_network, draw_vae, leakage_heatmap, lr_range_figure
+from htcv_lib.decomposer.figures.network import draw_sequence_network
+from htcv_lib.decomposer.figures.sheets import leakage_heatmap
+from htcv_lib.figures.curves import lr_range_figure
+from htcv_lib.figures.networks import draw_architecture
 from htcv_lib.runs.records import Record
+from htcv_lib.vae.figures import draw_vae
 
 CSV = "{download}`CSV <files/%s/%s>`"
 

@@ -1,47 +1,13 @@
-"""Manifests, data sets, augmentation and batches."""
-from htcv_lib._lazy import attach
+"""Manifests, files, sets, batches and random changes; every report's own data stand in its folder."""
 
-MODULES = {
-    "archive": ("read_members", "split_members", "unpack"),
-    "augment": ("ColorJitter", "Compose", "RandomFlip", "RandomResizedCrop", "augmentation"),
-    "batches": ("Batches",),
-    "cifar": ("load_cifar10",),
-    "cutouts": ("Cutouts", "load_cutouts"),
-    "datasheet": ("AREAS", "compare_sets", "outline_contrast", "row_rise", "set_statistics"),
-    "depth_augment": ("depth_augmentation",),
-    "depthmask": ("load_depthmask_sample",),
-    "digits": ("load_mnist",),
-    "distorted_sequences": ("load_sequences",),
-    "fetch": ("locate", "missing", "verify"),
-    "field_batches": ("FieldBatches",),
-    "highlight": ("highlight_position",),
-    "identity_splits": ("identity_split",),
-    "linear_light": ("area_average", "to_linear", "to_srgb"),
-    "lit_sequences": ("LitSequence", "LitSequences"),
-    "manifest": ("DataError", "Manifest", "load_manifest", "manifest_names"),
-    "matched_sequences": ("MatchedSequence", "MatchedSequences"),
-    "pets": ("PET_CLASSES", "load_pets"),
-    "phong": ("coverage", "lit_fraction", "render", "render_plain", "silhouette"),
-    "photos": ("load_photos",),
-    "pixels": ("PixelBatches", "PixelFeatures", "sample_pixels"),
-    "places": ("cache_folder", "data_folder"),
-    "rendered_sequences": ("load_rendered", "rendered_info"),
-    "report": ("fetch_data", "list_data", "verify_data"),
-    "room_textures": ("Textures", "load_textures"),
-    "rooms": ("DEPTH_RANGE",),
-    "scene_batches": ("SceneBatches", "scene_batch"),
-    "scene_view": ("SCENE_FIELDS", "Projected", "Scene", "projected", "split_scene"),
-    "scenes": ("CORNERS", "SAMPLERS", "corner_of", "corner_scenes", "encode_scene", "in_corner", "looks_at_object",
-               "outside_corners", "sample_scenes", "test_scenes"),
-    "sequence_datasheet": ("light_level", "noise_level", "sequence_statistics"),
-    "sequence_set": ("SequenceSet",),
-    "sets": ("ImageSet", "SegmentationSet"),
-    "sharded": ("ShardedBatches",),
-    "sidar": ("SidarFolder", "load_sidar_folder", "load_sidar_sample"),
-    "standing_pets": ("PetPictures", "PetScenes", "StandingPets", "load_standing_pets"),
-    "sweeps": ("sweep_scenes",),
-    "triplet_set": ("TripletSet",),
-    "triplets": ("find_triplets", "load_triplets", "split_triplet_names"),
-    "shifts": ("RandomShift", "RandomTurn", "small_augmentation"),
-}
-__getattr__, __dir__, __all__ = attach(__name__, MODULES)
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "augment": ["ColorJitter", "Compose", "RandomFlip", "RandomResizedCrop", "augmentation"],
+    "batches": ["Batches", "FieldBatches", "TimedBatches"],
+    "files": ["locate", "missing", "read_members", "split_members", "unpack", "verify"],
+    "manifest": ["DataError", "Manifest", "cache_folder", "data_folder", "load_manifest", "manifest_names"],
+    "report": ["fetch_data", "list_data", "verify_data"],
+    "sets": ["ImageSet", "SegmentationSet"],
+    "textures": ["Textures", "identity_split", "load_textures"],
+})

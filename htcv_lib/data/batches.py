@@ -1,13 +1,17 @@
-"""Batches cut from a set that lives on the device as uint8."""
+"""Batches cut from a set that lives on the device, and how long a training waits for them."""
 
 import hashlib
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from htcv_lib.data.augment import Augmentation
+from htcv_lib.training.phase import Batch
+
+# Batches cut from a set that lives on the device as uint8.
 
 
 class TensorSet(Protocol):
@@ -85,3 +89,63 @@ class Batches:
 
     def _generator(self, device: str | torch.device, epoch: int, purpose: str) -> torch.Generator:
         return torch.Generator(device=device).manual_seed(stream_seed(self.seed, epoch, purpose))
+
+
+# Batches of pictures with several fields of real numbers, cut from a set that lives on the device.
+
+
+class FieldBatches(Batches):
+    """`Batches` whose fields are all real numbers: masks and depth, where those have classes.
+
+    The order of an epoch is the same as there. Arguments are the same as well; the set has `tensors()`, fields
+    (N, C, H, W), uint8 (which becomes [0, 1]) or floating point, one of them `image`, and `augment` is a piece of
+    `depth_augmentation`.
+
+    Yields dicts: every field float32 (B, C, H, W), and `index` (B,) int64, the positions in the set.
+    Errors: ValueError if no batch can be cut.
+    """
+
+    def _number(self, name: str, values: Tensor) -> Tensor:
+        return as_float(values)
+
+
+def as_float(tensor: Tensor) -> Tensor:
+    """float32; uint8 divided by 255."""
+    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
+
+
+# How long a training waits for its data.
+
+
+class TimedBatches:
+    """The same batches, with a note of the time until each is there.
+
+    On a GPU, work that was only queued by then counts as the step's, not as waiting.
+    """
+
+    def __init__(self, batches: Iterable[Batch]):
+        self.batches = batches
+        self.waited_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.batches, name)
+
+    def __iter__(self) -> Iterator[Batch]:
+        stream = iter(self.batches)
+        while True:
+            begin = time.perf_counter()
+            try:
+                batch = next(stream)
+            except StopIteration:
+                return
+            self.waited_s += time.perf_counter() - begin
+            yield batch
+
+    def share(self, train_s: float) -> float:
+        """Of a training of so many seconds, the part spent waiting, in [0, 1]."""
+        if train_s <= 0:
+            raise ValueError(f"a training takes more than {train_s} s")
+        return min(1.0, self.waited_s / train_s)

@@ -1,11 +1,8 @@
-"""What a data set is: its files with checksums, its splits with counts, its licence.
-
-A manifest is a YAML file in `data_manifests/`; `NAME/sample` is the few real images of it that travel
-with the repository.
-"""
+"""What a data set is (files with checksums, splits with counts, licence), and where data lie on this machine."""
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +12,36 @@ from typing import Any, TypeVar
 
 import yaml
 
-from htcv_lib.data.places import MANIFESTS
+# Where data lie on this machine.
+
+MANIFESTS = Path(__file__).resolve().parents[2] / "data_manifests"
+
+
+def data_folder() -> Path | None:
+    """The reader's own copy of the data packs (`HTCV_DATA`), or None if it is not set."""
+    folder = os.environ.get("HTCV_DATA", "").strip()
+    return Path(folder).expanduser() if folder else None
+
+
+def cache_folder() -> Path:
+    """Downloads, decoded sets and checkpoints (`HTCV_CACHE`, default `~/.cache/htcv`)."""
+    return Path(os.environ.get("HTCV_CACHE", "").strip() or "~/.cache/htcv").expanduser()
+
+
+def search_folders() -> list[tuple[str, Path]]:
+    """Where a data file is looked for, in this order, with the name a message gives to the place."""
+    places = [("cache", cache_folder() / "data")]
+    if (own := data_folder()) is not None:
+        places.insert(0, ("HTCV_DATA", own))
+    return places
+
+
+# What a data set is: its files with checksums, its splits with counts, its licence.
+#
+# A manifest is a YAML file in `data_manifests/`; `NAME/sample` is the few real images of it that travel
+# with the repository.
 
 Item = TypeVar("Item")
-
 CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}")
 REQUIRED = {"name", "title", "homepage", "license", "cite", "files", "splits", "fields"}
 OPTIONAL = {"sample", "notes"}

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from htcv_lib.data.archive import split_members
-from htcv_lib.data.fetch import check, download, find, verify
+from htcv_lib.data.files import check, download, find, split_members, verify
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest, manifest_names
 
 

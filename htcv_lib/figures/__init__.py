@@ -1,26 +1,12 @@
-"""Figures: arrays and frames in, a matplotlib Figure out; nothing here shows or saves."""
-from htcv_lib._lazy import attach
+"""Figures: arrays and frames in, a matplotlib Figure out; nothing here shows, saves or knows torch."""
 
-MODULES = {
-    "style": ("CLASS_COLOURS", "SERIES", "to_png", "to_svg"),
-    "curves": ("plot_curves", "plot_history", "smoothed"),
-    "tiles": ("class_map", "error_map", "segmentation_tiles", "show_tiles"),
-    "architecture": ("draw_architecture",),
-    "sequence_diagram": ("draw_sequence_network",),
-    "vae_diagram": ("draw_vae",),
-    "seeds": ("paired_dots", "seed_dots"),
-    "changes": ("waterfall",),
-    "grids": ("picture_grid", "pictures"),
-    "mask_depth_grids": ("MASK_DEPTH_COLUMNS", "depth_colours", "mask_depth_grid", "mask_depth_tiles"),
-    "effects": ("effect_table", "main_effects"),
-    "latents": ("latent_map",),
-    "trade": ("sweep", "trade_off"),
-    "balance": ("balance_curves",),
-    "lr_range": ("lr_range_figure",),
-    "decomposition_sheets": (
-        "DECOMPOSITION_COLUMNS", "decomposition_sheet", "decomposition_tiles", "label_sheet", "label_tiles",
-    ),
-    "leakage_figure": ("leakage_heatmap", "leakage_table"),
-    "collapse_curves": ("collapse_panels",),
-}
-__getattr__, __dir__, __all__ = attach(__name__, MODULES)
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "comparisons": ["effect_table", "main_effects", "paired_dots", "seed_dots", "waterfall"],
+    "curves": ["lr_range_figure", "plot_curves", "plot_history", "smoothed"],
+    "networks": ["draw_architecture"],
+    "pictures": ["class_map", "error_map", "picture_grid", "pictures", "segmentation_tiles", "show_tiles"],
+    "style": ["CLASS_COLOURS", "SERIES", "to_png", "to_svg"],
+    "trade": ["sweep", "trade_off"],
+})

@@ -25,13 +25,11 @@ UP, DOWN = BLUE, ORANGE  # better, worse
 CLASSES = ("pet", "background", "border")
 CLASS_COLOURS = {"pet": "#f0a43a", "background": "#34465c", "border": "#a9dbe8"}
 ERROR = "#d9220b"
-
 WIDTH, NARROW = 7.2, 4.2  # of a whole figure
 PAD = 0.16  # white around everything
 SMALL, BODY, TITLE = 9.0, 9.5, 11.5  # points
 GRID_DPI = 110
 FONTS = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
-
 RC = {
     "font.family": "DejaVu Sans",
     "font.size": BODY,

@@ -10,18 +10,15 @@ import math
 import torch
 from torch import Tensor
 
-from htcv_lib.metrics.separable import separable_filter
+from htcv_lib.image import separable_filter
 
 PIXELS_PER_DEGREE = 0.7 * (3840 / 0.7) * math.pi / 180  # 67.02: a 0.7 m wide 4K screen seen from 0.7 m
-
 RGB_TO_XYZ = ((10135552 / 24577794, 8788810 / 24577794, 4435075 / 24577794),  # linear sRGB, white D65
               (2613072 / 12288897, 8788810 / 12288897, 887015 / 12288897),
               (1425312 / 73733382, 8788810 / 73733382, 70074185 / 73733382))
-
 # The eye's contrast sensitivity as sums of Gaussians a * sqrt(pi / b) * exp(-pi^2 x^2 / b), x in degrees: (a, b).
 SENSITIVITY = {"achromatic": ((1.0, 0.0047),), "red_green": ((1.0, 0.0053),),
                "blue_yellow": ((34.1, 0.04), (13.5, 0.025))}
-
 COLOUR_EXPONENT = 0.7  # q_c
 KNEE, KNEE_VALUE = 0.4, 0.95  # p_c, p_t: errors below 40 % of the largest fill [0, 0.95]
 FEATURE_WIDTH = 0.082  # degrees, the width of the edges and points we look at

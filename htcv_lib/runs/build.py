@@ -12,11 +12,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from htcv_lib.data.fetch import missing
+from htcv_lib.data.files import missing
 from htcv_lib.data.manifest import load_manifest
+from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import NOTEBOOK, Outcome, Task, clock, execute, slots
 from htcv_lib.runs.freshness import RunState, chapter_inputs, run_states
-from htcv_lib.runs.keys import digest, page_parts
+from htcv_lib.runs.keys import keep_listing, page_parts
 from htcv_lib.runs.machine import cuda_devices
 from htcv_lib.runs.plan import PROFILES, Book, PlanError
 from htcv_lib.runs.project import Project
@@ -105,6 +106,7 @@ def _task(state: RunState, states: list[RunState], project: Project) -> Task:
     folders = {other.run.name: known[other.run.name].folder if known[other.run.name] else other.folder(project)
                for other in states}
     run = state.run
+    keep_listing(project.built, run.notebook, project)
     return Task(
         label=run.name, notebook=run.notebook, parameters=dict(run.parameters),
         staging=project.staging / run.profile / run.name, final=state.folder(project), root=project.root,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from htcv_lib.runs.keys import KeyParts, digest, explain, page_parts, result_parts
+from htcv_lib.runs.code import digest
+from htcv_lib.runs.keys import KeyParts, explain, page_parts, result_parts
 from htcv_lib.runs.plan import Book, PlannedRun
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, records_below
@@ -52,19 +53,19 @@ def run_states(runs: Iterable[PlannedRun], project: Project) -> list[RunState]:
         built = _load(folder / page)
         others = records_below(folder)
         measured = built or next((record for record in others if record.data["key"] == key), None)
-        reasons = _reasons(key, parts, built, measured, reference, others)
+        reasons = _reasons(run, project, key, parts, built, measured, reference, others)
         states.append(RunState(run, key, page, parts, built, measured, reference, tuple(reasons)))
     return states
 
 
-def _reasons(key: str, parts: KeyParts, built: Record | None, measured: Record | None, reference: Record | None,
+def _reasons(run: PlannedRun, project: Project, key: str, parts: KeyParts, built: Record | None, measured: Record | None, reference: Record | None,
              others: list[Record]) -> list[str]:
     if built or (reference and reference.data["key"] == key):
         return []
     if measured:
         return ["text or figures of the notebook"]
     known = others[-1] if others else reference
-    return explain(known.data["parts"], parts) or ["key"] if known else ["never run"]
+    return explain(known.data["parts"], parts, project, run.notebook) or ["key"] if known else ["never run"]
 
 
 def known_runs(book: Book, profile: str, families: Iterable[str] | None = None,
@@ -78,11 +79,11 @@ def known_runs(book: Book, profile: str, families: Iterable[str] | None = None,
     return list({run.name: run for run in [*planned, *book.runs(profile, variants=more)]}.values())
 
 
-def changed_since(record: Record, state: RunState) -> list[str]:
+def changed_since(record: Record, state: RunState, project: Project) -> list[str]:
     """What differs between a record and its run as it is defined now; empty if nothing does."""
     if record.data["key"] == state.key:
         return []
-    return explain(record.data["parts"], state.parts) or ["key"]
+    return explain(record.data["parts"], state.parts, project, state.run.notebook) or ["key"]
 
 
 def _load(folder: Path) -> Record | None:

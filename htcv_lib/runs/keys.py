@@ -1,30 +1,22 @@
 """Freshness: content hashes of everything that decides a run's numbers, or its page.
 
-Comments, docstrings and formatting do not count; a module counts only if a name it defines is used.
+Comments, docstrings and formatting do not count, nor where a definition stands (see `code`).
 """
 
-import ast
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from htcv_lib.data.manifest import load_manifest
+from htcv_lib.runs.code import counts_for_pages, digest, library_of
 from htcv_lib.runs.notebook import read_cells
 from htcv_lib.runs.plan import PlannedRun
 from htcv_lib.runs.project import Project
+from htcv_lib.runs.records import read_json, write_json
 
-RESULT_PACKAGES = ("models", "losses", "metrics", "data", "training")
-PAGE_PACKAGES = ("figures",)
 UNCOUNTED = ("run_name",)  # parameters that name the run and change nothing
 KeyParts = dict[str, Any]
-
-
-def digest(value: Any) -> str:
-    """16 hex digits of the SHA-256 of a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def result_parts(run: PlannedRun, project: Project, upstream: Mapping[str, str] | None = None) -> KeyParts:
@@ -33,20 +25,32 @@ def result_parts(run: PlannedRun, project: Project, upstream: Mapping[str, str] 
     Args:
         upstream: Result keys of the runs it needs, by run name.
 
-    Returns notebook, parameters, modules, data, needs: hashes, except the parameters themselves.
+    Returns code (of the notebook's cells and all they reach), parameters, data, needs: hashes, except the parameters.
     """
-    cells = read_cells(run.notebook)
-    code = [cell["source"] for cell in cells
-            if cell["cell_type"] == "code" and not {"parameters", "page"} & set(cell["tags"])]
     parameters = {key: value for key, value in run.parameters.items() if key not in UNCOUNTED}
     names = [value for key, value in parameters.items() if key.startswith("dataset") and value]
     return {
-        "notebook": digest([normalized(source) for source in code]),
+        "code": result_code(run.notebook, project)[0],
         "parameters": parameters,
-        "modules": module_hashes(code, project, RESULT_PACKAGES),
-        "data": {name: load_manifest(name).digest[:16] for name in names},
+        "data": {name: _data_digest(name, project) for name in names},
         "needs": {need: (upstream or {}).get(need, "") for need in run.needs.values()},
     }
+
+
+def result_code(notebook: Path, project: Project) -> tuple[str, dict[str, str]]:
+    """Digest of the cells that make a notebook's numbers, and of each definition they reach (see `Library.cells`)."""
+    return library_of(project.root).cells(cell["source"] for cell in read_cells(notebook)
+                                          if cell["cell_type"] == "code" and not {"parameters", "page"} & set(cell["tags"]))
+
+
+def _data_digest(name: str, project: Project) -> str:
+    path = project.manifests / f"{name.partition('/')[0]}.yaml"
+    return _manifest_digest(name, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@cache
+def _manifest_digest(name: str, changed: int) -> str:
+    return load_manifest(name).digest[:16]
 
 
 def page_parts(notebook: Path, project: Project, inputs: Any) -> KeyParts:
@@ -55,90 +59,50 @@ def page_parts(notebook: Path, project: Project, inputs: Any) -> KeyParts:
     code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
     return {
         "cells": digest([[cell["cell_type"], cell["source"], sorted(cell["tags"])] for cell in cells]),
-        "modules": module_hashes(code, project, PAGE_PACKAGES),
+        "code": library_of(project.root, counts_for_pages).cells(code)[0],
         "inputs": digest(inputs),
     }
 
 
-def module_hashes(sources: Iterable[str], project: Project, packages: tuple[str, ...]) -> dict[str, str]:
-    """Module -> hash, for every module of `packages` that these sources use, directly or not."""
-    found: dict[str, str] = {}
-    waiting = [target for source in sources for target in imported(source)]
-    while waiting:
-        for module in homes(*waiting.pop(), project):
-            if module.split(".")[1] not in packages or module in found:
-                continue
-            source = _module_file(module, project).read_text(encoding="utf-8")
-            found[module] = digest(normalized(source))
-            waiting += imported(source)
-    return dict(sorted(found.items()))
+def keep_listing(folder: Path, notebook: Path, project: Project) -> None:
+    """Write down, below `folder`, which definitions the present code of a notebook reaches: `code/<digest>.json`.
+
+    It decides nothing; it lets `explain` name the definitions that changed since.
+    """
+    code, definitions = result_code(notebook, project)
+    path = folder / "code" / f"{code}.json"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, definitions)
 
 
-@cache
-def imported(source: str) -> list[tuple[str, tuple[str, ...]]]:
-    """`(module, names)` of every import of this library in a source text."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "htcv_lib":
-            found.append((node.module, tuple(alias.name for alias in node.names)))
-        elif isinstance(node, ast.Import):
-            found += [(alias.name, ()) for alias in node.names if alias.name.split(".")[0] == "htcv_lib"]
-    return found
-
-
-def homes(module: str, names: tuple[str, ...], project: Project) -> list[str]:
-    """The modules that define `names` imported from `module`; a lazy package is looked through."""
-    folder = project.root.joinpath(*module.split("."))
-    if not folder.is_dir():
-        return [module] if "." in module else []
-    table = _lazy_table((folder / "__init__.py").read_text(encoding="utf-8"))
-    inside = [f"{module}.{home}" for home, public in table.items() if set(names) & set(public)]
-    submodules = [f"{module}.{name}" for name in names if (folder / f"{name}.py").is_file()]
-    return inside + submodules
-
-
-@cache
-def normalized(source: str) -> str:
-    """Source code without comments, docstrings and formatting."""
-    return _dump(ast.parse(source))
-
-
-def explain(old: KeyParts, new: KeyParts) -> list[str]:
-    """What changed between two key parts, one phrase each."""
+def explain(old: KeyParts, new: KeyParts, project: Project, notebook: Path) -> list[str]:
+    """What changed between two key parts of a notebook's run, one phrase each."""
     changes = []
-    for part in ("notebook", "cells", "inputs"):
-        if old.get(part) != new.get(part):
-            changes.append({"notebook": "code of the notebook", "cells": "text of the notebook",
-                            "inputs": "records it shows"}[part])
+    if old.get("code") != new.get("code"):
+        changes += _changed_code(old.get("code", ""), project, notebook)
     for key in sorted(set(old.get("parameters", {})) | set(new.get("parameters", {}))):
         before, after = (parts.get("parameters", {}).get(key, "absent") for parts in (old, new))
         if before != after:
             changes.append(f"{key}: {before} -> {after}")
-    for part, noun in (("modules", "module"), ("data", "data"), ("needs", "upstream run")):
+    for part, noun in (("data", "data"), ("needs", "upstream run")):
         before, after = old.get(part, {}), new.get(part, {})
         changes += [f"{noun} {name}" for name in sorted(set(before) | set(after))
                     if before.get(name) != after.get(name)]
     return changes
 
 
-@cache
-def _lazy_table(source: str) -> dict[str, tuple[str, ...]]:
-    """The MODULES of a lazy package, read from the text of its `__init__`."""
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "MODULES":
-            return ast.literal_eval(node.value)
-    return {}
+def _changed_code(code: str, project: Project, notebook: Path) -> list[str]:
+    """The definitions that are not as they were under the digest `code`; "code of the notebook" if all of them are."""
+    listings = [folder / "code" / f"{code}.json" for folder in (project.built, project.references)]
+    before = next((read_json(path) for path in listings if path.is_file()), None)
+    if before is None:
+        return ["code"]
+    after = result_code(notebook, project)[1]
+    known, present = (_by_last_name(listing) for listing in (before, after))  # a definition that only moved is the same
+    changed = sorted({name for pair, name in [*known.items(), *present.items()] if (pair in known) != (pair in present)})
+    return [f"definition {name}" for name in changed] or ["code of the notebook"]
 
 
-def _module_file(module: str, project: Project) -> Path:
-    return project.root.joinpath(*module.split(".")).with_suffix(".py")
-
-
-def _dump(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and body
-                and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
-                and isinstance(body[0].value.value, str)):
-            node.body = body[1:]
-    return ast.dump(tree, annotate_fields=False)
+def _by_last_name(listing: Mapping[str, str]) -> dict[tuple[str, str], str]:
+    return {(name.rpartition(".")[2], own): name.rpartition(".")[2] for name, own in listing.items()}

@@ -59,7 +59,7 @@ class Samples:
 
     @classmethod
     def load(cls, folder: Path) -> "Samples":
-        index = json.loads((folder / "samples.json").read_text())
+        index = read_json(folder / "samples.json")
         sheet = np.asarray(Image.open(folder / "samples.webp").convert("RGB"))
         height, width = index["tile"]
         rows, columns = len(index["rows"]), len(index["columns"])
@@ -76,7 +76,7 @@ class Record:
 
     @classmethod
     def load(cls, folder: Path) -> "Record":
-        return cls(folder, json.loads((folder / "record.json").read_text(encoding="utf-8")))
+        return cls(folder, read_json(folder / "record.json"))
 
     @property
     def run(self) -> str:
@@ -217,6 +217,10 @@ class Results:
 def records_below(folder: Path) -> list[Record]:
     """Every complete record below a folder, in path order."""
     return [Record.load(path.parent) for path in sorted(folder.rglob("record.json"))]
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from htcv_lib.runs.build import BuildReport
+from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import Slot, Task, execute
 from htcv_lib.runs.freshness import known_runs, run_states
-from htcv_lib.runs.keys import digest
+from htcv_lib.runs.keys import keep_listing, result_code
 from htcv_lib.runs.machine import git_state
 from htcv_lib.runs.plan import Book, PlanError
 from htcv_lib.runs.project import Project
-from htcv_lib.runs.records import Record, Results, check_sizes, write_json
+from htcv_lib.runs.records import Record, Results, check_sizes, records_below, write_json
 
 KEPT = ("history.csv", "samples.webp", "samples.json")
 FINGERPRINT_STEPS = 20
@@ -51,6 +52,7 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
         data = {key: value for key, value in record.data.items() if key != "first_losses"}  # of this machine only
         write_json(target / "record.json", data | found.get(name, {"fingerprint": []}))
         check_sizes(target)
+    keep_listings(project)
     for family in {name.split("/")[0] for name in new}:
         for record in Results(family, project).references:
             if record.profile == "full":
@@ -107,11 +109,24 @@ def renew_keys(profile: str, project: Project, say: Callable[[str], None] = prin
         record = state.reference
         now, known = found.get(state.run.name, {}), record.data.get("fingerprint")
         same_parameters = record.data["parts"].get("parameters") == state.parts["parameters"]
-        same_scores = record.data.get("fingerprint_scores") in (None, now.get("fingerprint_scores"))
-        same_losses = bool(known) and now.get("fingerprint") == known
+        scores = record.data.get("fingerprint_scores")
+        same_scores = scores in (None, now.get("fingerprint_scores"))
+        same_losses = bool(known or scores) and now.get("fingerprint") == known  # what trains nothing has scores alone
         renewed[state.run.name] = same = same_parameters and same_losses and same_scores
         if same:
             write_json(record.folder / "record.json",
                        record.data | now | {"key": state.key, "parts": state.parts, "renewed_from": record.data["key"]})
         say(f"  {state.run.name}: {'key renewed' if same else 'the fingerprint differs; train it again'}")
+    keep_listings(project)
     return renewed
+
+
+def keep_listings(project: Project) -> None:
+    """Beside the references: which definitions the code of each fresh one reaches; those of no reference go."""
+    wanted = {record.data["parts"]["code"] for record in records_below(project.references)}
+    for notebook in sorted(project.notebooks.glob("*/*.ipynb")):
+        if result_code(notebook, project)[0] in wanted:
+            keep_listing(project.references, notebook, project)
+    for path in (project.references / "code").glob("*.json"):
+        if path.stem not in wanted:
+            path.unlink()

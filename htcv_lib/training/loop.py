@@ -7,9 +7,8 @@ from pathlib import Path
 
 from torch import nn
 
-from htcv_lib.training.average import WeightAverage
-from htcv_lib.training.checkpoint import load_checkpoint, save_checkpoint
-from htcv_lib.training.environment import seed_everything
+from htcv_lib.training.checkpoint import WeightAverage, load_checkpoint, save_checkpoint
+from htcv_lib.training.device import seed_everything
 from htcv_lib.training.history import History
 from htcv_lib.training.phase import Accumulator, Batch, Phase, device_of
 from htcv_lib.training.progress import make_progress

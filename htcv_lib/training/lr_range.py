@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from htcv_lib.training.modes import in_mode
+from htcv_lib.training.device import in_mode
 from htcv_lib.training.phase import Batch
 
 DIVERGED = 4.0  # times the smallest loss

@@ -3,7 +3,7 @@ import tarfile
 
 import pytest
 
-from htcv_lib.data.archive import read_members, split_members, unpack
+from htcv_lib.data.files import read_members, split_members, unpack
 from htcv_lib.data.manifest import DataError, Manifest, Split
 
 

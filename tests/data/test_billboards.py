@@ -3,11 +3,20 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.billboards import Billboards, contact_row, ground_depth, place, room_for, sample_billboards
-from htcv_lib.data.compositing import in_front
 from htcv_lib.data.draws import Draws
-from htcv_lib.data.mipmaps import mip_chain
-from htcv_lib.data.rooms import Rooms, cast, draw_rooms
+from htcv_lib.mask_depth.rooms.colours import mip_chain
+from htcv_lib.mask_depth.rooms.compositing import in_front
+from htcv_lib.mask_depth.rooms.geometry import (
+    Billboards,
+    Rooms,
+    cast,
+    contact_row,
+    draw_rooms,
+    ground_depth,
+    place,
+    room_for,
+    sample_billboards,
+)
 
 
 def room(bound=(1, 1, 3, 2, 2), pitch=0.0, yaw=0.0, focal=1.0):

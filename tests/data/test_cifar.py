@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from htcv_lib.data.cifar import load_cifar10, mosaic_tiles
+from htcv_lib.vae.data import load_cifar10, mosaic_tiles
 
 
 def test_a_mosaic_is_cut_row_by_row(encoded):

@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from htcv_lib.data.billboards import Billboards, contact_row
-from htcv_lib.data.compositing import DecoyLook, Look, contact_shadow, decoy, harmonised, over, shifted
-from htcv_lib.data.rooms import Rooms, cast
+from htcv_lib.mask_depth.rooms.compositing import DecoyLook, Look, contact_shadow, decoy, harmonised, over, shifted
+from htcv_lib.mask_depth.rooms.geometry import Billboards, Rooms, cast, contact_row
 
 
 def room():

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from htcv_lib.data.cutouts import cut_out, load_cutouts
-from htcv_lib.data.identity_splits import identity_split
 from htcv_lib.data.manifest import DataError
+from htcv_lib.data.textures import identity_split
+from htcv_lib.mask_depth.rooms.pets import cut_out, load_cutouts
 
 
 def photograph(top=10, bottom=50, left=20, right=40, height=60, width=70):

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.datasheet import AREAS, compare_sets, outline_contrast, row_rise, set_statistics
-from htcv_lib.data.standing_pets import StandingPets
-from htcv_lib.data.triplet_set import TripletSet
+from htcv_lib.mask_depth.datasheet import AREAS, compare_sets, outline_contrast, row_rise, set_statistics
+from htcv_lib.mask_depth.rooms.pets import StandingPets
+from htcv_lib.mask_depth.triplets import TripletSet
 
 
 def two_pictures():

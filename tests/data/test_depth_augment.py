@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.data.depth_augment import (
+from htcv_lib.mask_depth.augment import (
     BrightnessContrast,
     ColourShift,
     CutSquare,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from htcv_lib.data.depthmask import load_depthmask_sample, number, partners
 from htcv_lib.data.manifest import DataError, load_manifest
+from htcv_lib.mask_depth.triplets import load_depthmask_sample, number, partners
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ import gzip
 
 import pytest
 
-from htcv_lib.data.digits import load_mnist, read_idx
 from htcv_lib.data.manifest import DataError
+from htcv_lib.vae.data import load_mnist, read_idx
 
 
 def idx(shape, values, magic=b"\0\0\x08"):

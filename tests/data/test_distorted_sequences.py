@@ -1,12 +1,11 @@
 import pytest
 import torch
 
-from htcv_lib.data.archive import read_members
-from htcv_lib.data.distorted_sequences import KINDS, load_sequences
-from htcv_lib.data.fetch import locate
-from htcv_lib.data.lit_sequences import LitSequences
+from htcv_lib.data.files import locate, read_members
 from htcv_lib.data.manifest import load_manifest
-from htcv_lib.data.room_textures import NEVER, load_textures
+from htcv_lib.data.textures import NEVER, load_textures
+from htcv_lib.decomposer.paintings.lit import LitSequences
+from htcv_lib.decomposer.sequences import KINDS, load_sequences
 
 SAMPLE = {"size": 16, "views": 3, "textures": ("base_images/sample", "oxford_pets_630/sample")}
 

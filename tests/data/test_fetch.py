@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from htcv_lib.data import fetch as fetching
-from htcv_lib.data.fetch import check, fetch, locate, missing, verify
+from htcv_lib.data import files as fetching
+from htcv_lib.data.files import check, fetch, locate, missing, verify
 from htcv_lib.data.manifest import DataError, DataFile, Manifest, Split
 
 CONTENT = b"ten bytes!"
@@ -96,7 +96,7 @@ def test_a_file_is_checked_with_the_algorithm_its_source_publishes(tmp_path):
 
 
 def test_manifests_and_fetching_do_not_import_torch():
-    code = ("import sys, htcv_lib.data, htcv_lib.data.manifest, htcv_lib.data.fetch, htcv_lib.data.report;"
+    code = ("import sys, htcv_lib.data, htcv_lib.data.manifest, htcv_lib.data.files, htcv_lib.data.report;"
             "print(sorted({'torch', 'numpy', 'requests'} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

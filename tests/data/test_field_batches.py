@@ -1,10 +1,9 @@
 import pytest
 import torch
 
-from htcv_lib.data.batches import Batches
-from htcv_lib.data.depth_augment import depth_augmentation
-from htcv_lib.data.field_batches import FieldBatches
-from htcv_lib.data.standing_pets import StandingPets
+from htcv_lib.data.batches import Batches, FieldBatches
+from htcv_lib.mask_depth.augment import depth_augmentation
+from htcv_lib.mask_depth.rooms.pets import StandingPets
 
 
 def pool(count=10):

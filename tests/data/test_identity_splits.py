@@ -1,6 +1,6 @@
 import pytest
 
-from htcv_lib.data.identity_splits import identity_split, of_split
+from htcv_lib.data.textures import identity_split, of_split
 
 
 def test_a_name_is_in_the_same_split_in_every_folder_and_format():

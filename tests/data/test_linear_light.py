@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htcv_lib.data.linear_light import area_average, shrunk, to_linear, to_srgb
+from htcv_lib.image import area_average, shrunk, to_linear, to_srgb
 
 
 def test_the_transfer_function_has_the_values_of_the_standard():

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from htcv_lib.data.linear_light import to_linear, to_srgb
-from htcv_lib.data.lit_sequences import LitSequences, clean_picture
-from htcv_lib.data.room_textures import Textures
+from htcv_lib.data.textures import Textures
+from htcv_lib.decomposer.paintings.lit import LitSequences, clean_picture
+from htcv_lib.image import to_linear, to_srgb
 
 
 def maker(size=24, views=6, **settings):

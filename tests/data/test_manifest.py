@@ -3,8 +3,7 @@ import copy
 import pytest
 import yaml
 
-from htcv_lib.data.manifest import DataError, Split, load_manifest, manifest_names, parse_manifest
-from htcv_lib.data.places import MANIFESTS
+from htcv_lib.data.manifest import MANIFESTS, DataError, Split, load_manifest, manifest_names, parse_manifest
 
 
 def entry_of(name):

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from htcv_lib.data.draws import Draws
-from htcv_lib.data.matched_sequences import ORDERS, MatchedSequences, as_stored, draw_lobes, draw_shadow, within
-from htcv_lib.data.room_textures import Textures
+from htcv_lib.data.textures import Textures
+from htcv_lib.decomposer.paintings.matched import ORDERS, MatchedSequences, as_stored, draw_lobes, draw_shadow, within
 
 
 def maker(size=24, views=6, **settings):

@@ -8,9 +8,10 @@ import pytest
 import torch
 import yaml
 
-from htcv_lib.data import decoded, pets
+from htcv_lib.data import files as decoded
 from htcv_lib.data.manifest import DataError, load_manifest
-from htcv_lib.data.pets import load_pets, trimap_classes
+from htcv_lib.pets_unet import data as pets
+from htcv_lib.pets_unet.data import load_pets, trimap_classes
 
 TRAINVAL = [f"Bengal_{i}" for i in range(1, 21)]
 TEST = [f"Persian_{i}" for i in range(1, 6)]
@@ -161,7 +162,7 @@ def test_subset_keeps_images_masks_and_names_together():
 
 def test_the_sample_stays_on_its_side_of_the_packs_splits(packs):
     whole = load_manifest("oxford_pets_630")
-    from htcv_lib.data.fetch import locate
+    from htcv_lib.data.files import locate
     paths = locate(whole)
     trainval = {*pets.split_names(whole, paths, "train"), *pets.split_names(whole, paths, "val")}
     test = set(pets.split_names(whole, paths, "test"))

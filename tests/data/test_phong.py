@@ -5,9 +5,8 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.phong import coverage, lit_fraction, render, render_plain, silhouette
-from htcv_lib.data.scene_view import EYE
-from htcv_lib.data.scenes import sample_scenes
+from htcv_lib.neural_renderer.phong import EYE, coverage, lit_fraction, render, render_plain, silhouette
+from htcv_lib.neural_renderer.scenes import sample_scenes
 
 FORWARD = [-x / math.sqrt(275) for x in EYE]  # the camera looks at the origin
 RIGHT = [3 / math.sqrt(10), 0.0, -1 / math.sqrt(10)]  # upright, so level, and perpendicular to forward

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from htcv_lib.data.manifest import DataError
-from htcv_lib.data.photos import load_photos
+from htcv_lib.pets_unet.data import load_photos
 
 
 def test_photos_of_any_aspect_mode_and_format_are_loaded_by_name(tmp_path):

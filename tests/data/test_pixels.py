@@ -3,11 +3,9 @@ import itertools
 import pytest
 import torch
 
-from htcv_lib.data.phong import AMBIENT, render, silhouette
-from htcv_lib.data.pixels import RUNGS, PixelBatches, PixelFeatures, sample_pixels
-from htcv_lib.data.scene_batches import SceneBatches, scene_batch
-from htcv_lib.data.scene_view import EYE, HALF_FIELD, pixel_rays, projected
-from htcv_lib.data.scenes import encode_scene, sample_scenes
+from htcv_lib.neural_renderer.coordinates import RUNGS, PixelBatches, PixelFeatures, sample_pixels
+from htcv_lib.neural_renderer.phong import AMBIENT, EYE, HALF_FIELD, pixel_rays, projected, render, silhouette
+from htcv_lib.neural_renderer.scenes import SceneBatches, encode_scene, sample_scenes, scene_batch
 
 SIZE = (12, 16)  # H, W
 

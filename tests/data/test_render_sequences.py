@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from htcv_lib.data.places import MANIFESTS
+from htcv_lib.data.manifest import MANIFESTS
 
 SCRIPT = MANIFESTS / "render_sequences.py"
 

@@ -9,9 +9,9 @@ import torch
 import yaml
 from PIL import Image
 
-from htcv_lib.data.linear_light import to_linear, to_srgb
 from htcv_lib.data.manifest import DataError, load_manifest
-from htcv_lib.data.rendered_sequences import load_rendered, occluder_light, rendered_info
+from htcv_lib.decomposer.sequences import load_rendered, occluder_light, rendered_info
+from htcv_lib.image import to_linear, to_srgb
 
 SAMPLE = "rendered_sequences/sample"
 

@@ -2,12 +2,10 @@ import numpy as np
 import pytest
 import yaml
 
-from htcv_lib.data.archive import read_members
-from htcv_lib.data.cutouts import load_cutouts
-from htcv_lib.data.fetch import checksum, locate
-from htcv_lib.data.identity_splits import identity_split
+from htcv_lib.data.files import checksum, locate, read_members
 from htcv_lib.data.manifest import DataError, load_manifest
-from htcv_lib.data.room_textures import NEVER, load_textures
+from htcv_lib.data.textures import NEVER, identity_split, load_textures
+from htcv_lib.mask_depth.rooms.pets import load_cutouts
 
 SPLITS = ("train", "val", "test")
 

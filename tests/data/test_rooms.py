@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from htcv_lib.data.draws import Draws
-from htcv_lib.data.rooms import SURFACES, Rooms, cast, draw_rooms, scene_depth
+from htcv_lib.mask_depth.rooms.geometry import SURFACES, Rooms, cast, draw_rooms, scene_depth
 
 
 def room(bound=(1, 1, 3, 2, 2), pitch=0.0, yaw=0.0, focal=1.0):

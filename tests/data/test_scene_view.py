@@ -2,11 +2,10 @@ import math
 
 import pytest
 import torch
-
 from htcv_lib.data.highlight import highlight_position
-from htcv_lib.data.phong import shade, silhouette, trace
-from htcv_lib.data.scene_view import EYE, look_along, projected, seen, split_scene
-from htcv_lib.data.scenes import sample_scenes
+
+from htcv_lib.neural_renderer.phong import EYE, look_along, projected, seen, shade, silhouette, split_scene, trace
+from htcv_lib.neural_renderer.scenes import sample_scenes
 
 FORWARD = torch.tensor([-x / math.sqrt(275) for x in EYE], dtype=torch.float64)
 RIGHT = torch.tensor([3.0, 0.0, -1.0], dtype=torch.float64) / math.sqrt(10)

@@ -2,12 +2,20 @@ import pytest
 import torch
 
 from htcv_lib.data.batches import Batches
-from htcv_lib.data.phong import counts, coverage, render, silhouette
-from htcv_lib.data.scene_batches import SceneBatches
-from htcv_lib.data.scene_view import EYE, SCENE_FIELDS, projected, split_scene
-from htcv_lib.data.scenes import (
+from htcv_lib.neural_renderer.phong import (
+    EYE,
+    SCENE_FIELDS,
+    counts,
+    coverage,
+    projected,
+    render,
+    silhouette,
+    split_scene,
+)
+from htcv_lib.neural_renderer.scenes import (
     CORNERS,
     SAMPLERS,
+    SceneBatches,
     corner_of,
     corner_scenes,
     encode_scene,
@@ -15,7 +23,7 @@ from htcv_lib.data.scenes import (
     outside_corners,
     sample_scenes,
 )
-from htcv_lib.data.scenes import test_scenes as fixed_scenes  # a name pytest would run
+from htcv_lib.neural_renderer.scenes import test_scenes as fixed_scenes
 
 
 def draw(sampler, count, seed=0, keep=None):

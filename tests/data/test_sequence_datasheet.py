@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.linear_light import to_srgb
-from htcv_lib.data.sequence_datasheet import light_level, noise_level, sequence_statistics
+from htcv_lib.decomposer.datasheet import light_level, noise_level, sequence_statistics
+from htcv_lib.image import to_srgb
 
 
 def constant(*levels, size=16):

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from htcv_lib.data.field_batches import FieldBatches
-from htcv_lib.data.sequence_set import SequenceSet
+from htcv_lib.data.batches import FieldBatches
+from htcv_lib.decomposer.sequences import SequenceSet
 
 
 def numbered(*shape, dtype=torch.uint8):

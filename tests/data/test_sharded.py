@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from htcv_lib.data.field_batches import FieldBatches
-from htcv_lib.data.sequence_set import SequenceSet
-from htcv_lib.data.sharded import ShardedBatches
+from htcv_lib.data.batches import FieldBatches
+from htcv_lib.decomposer.sequences import SequenceSet
+from htcv_lib.training.distributed import ShardedBatches
 
 
 def stream(count=12, size=4, **more):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.data.shared_camera import Cameras, blur, developed, jpeg, photographed
+from htcv_lib.mask_depth.rooms.compositing import Cameras, blur, developed, jpeg, photographed
 
 
 def camera(sigma=0.01, read=0.0, shot=0.0, quality=95, contrast=1.0):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from htcv_lib.data import RandomShift, RandomTurn, small_augmentation
+from htcv_lib.vae.data import RandomShift, RandomTurn, small_augmentation
 
 
 def generator() -> torch.Generator:

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from htcv_lib.data.manifest import DataError, load_manifest
-from htcv_lib.data.sidar import SidarFolder, load_sidar_folder, load_sidar_sample
-from htcv_lib.data.sidar_layout import sequence_folders, sidar_split
+from htcv_lib.decomposer.sidar import SidarFolder, load_sidar_folder, load_sidar_sample, sequence_folders, sidar_split
 
 SAMPLE = "sidar_sample/sample"
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from htcv_lib.data.draws import Draws
-from htcv_lib.data.soft_shapes import BAND, DISC, POLYGON, Shapes, distance, draw_shapes, local_grid
+from htcv_lib.decomposer.paintings.matched import BAND, DISC, POLYGON, Shapes, distance, draw_shapes, local_grid
 
 
 def shape(kind, x=0.0, y=0.0, size=0.5, turn=0.0, stretch=1.0, sides=4):

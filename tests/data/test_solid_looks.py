@@ -4,9 +4,20 @@ import pytest
 import torch
 
 from htcv_lib.data.draws import Draws
-from htcv_lib.data.solid_looks import CHECKS, PICTURE, PLAIN, STRIPES, Looks, albedo, draw_looks, highlight, shaded
-from htcv_lib.data.solids import ELLIPSOID, Solids
-from htcv_lib.data.stage_lights import StageLights
+from htcv_lib.decomposer.paintings.lights import StageLights
+from htcv_lib.decomposer.paintings.solids import (
+    CHECKS,
+    ELLIPSOID,
+    PICTURE,
+    PLAIN,
+    STRIPES,
+    Looks,
+    Solids,
+    albedo,
+    draw_looks,
+    highlight,
+    shaded,
+)
 
 
 def look(pattern=PLAIN, opacity=1.0, bend=0.0, gloss=0.0, count=1):

@@ -2,7 +2,17 @@ import pytest
 import torch
 
 from htcv_lib.data.draws import Draws
-from htcv_lib.data.solids import BOX, CYLINDER, DOME, ELLIPSOID, Solids, chords, draw_solids, normals, rotation
+from htcv_lib.decomposer.paintings.solids import (
+    BOX,
+    CYLINDER,
+    DOME,
+    ELLIPSOID,
+    Solids,
+    chords,
+    draw_solids,
+    normals,
+    rotation,
+)
 
 KINDS = [ELLIPSOID, CYLINDER, DOME, BOX]
 

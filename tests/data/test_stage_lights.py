@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from htcv_lib.data.draws import Draws
-from htcv_lib.data.stage_lights import MOST_LIGHTS, StageLights, arriving, draw_lights, pale, shining_points
+from htcv_lib.decomposer.paintings.lights import MOST_LIGHTS, StageLights, arriving, draw_lights, pale, shining_points
 
 UP = tuple(torch.tensor(each) for each in (0.0, 0.0, 1.0))
 

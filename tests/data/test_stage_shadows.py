@@ -3,9 +3,8 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.solids import BOX, ELLIPSOID, Solids
-from htcv_lib.data.stage_lights import StageLights
-from htcv_lib.data.stage_shadows import on_painting, plane_grid, shadows
+from htcv_lib.decomposer.paintings.lights import StageLights, on_painting, plane_grid, shadows
+from htcv_lib.decomposer.paintings.solids import BOX, ELLIPSOID, Solids
 
 SIZE = 70  # 0.1 wide
 

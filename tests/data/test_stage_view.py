@@ -3,11 +3,10 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.linear_light import to_linear
-from htcv_lib.data.solid_looks import PLAIN, Looks
-from htcv_lib.data.solids import BOX, ELLIPSOID, Solids
-from htcv_lib.data.stage_lights import StageLights
-from htcv_lib.data.stage_view import BOUNCE, past_solids
+from htcv_lib.decomposer.paintings.lights import StageLights
+from htcv_lib.decomposer.paintings.solids import BOX, ELLIPSOID, PLAIN, Looks, Solids
+from htcv_lib.decomposer.paintings.view import BOUNCE, past_solids
+from htcv_lib.image import to_linear
 
 SIZE = 70  # 0.1 wide
 DARK = StageLights(torch.tensor([[[0.0, 0.0, 12.0]]]), torch.tensor([[[0.0, 0.0, -1.0]]]), torch.zeros(1, 1, 3),

@@ -1,10 +1,9 @@
 import pytest
 import torch
 
-from htcv_lib.data.cutouts import Cutouts, load_cutouts
 from htcv_lib.data.manifest import DataError, load_manifest
-from htcv_lib.data.room_textures import Textures
-from htcv_lib.data.standing_pets import PetScenes, StandingPets, load_standing_pets
+from htcv_lib.data.textures import Textures
+from htcv_lib.mask_depth.rooms.pets import Cutouts, PetScenes, StandingPets, load_cutouts, load_standing_pets
 
 SAMPLES = {"pets": "oxford_pets_630/sample", "textures": "base_images/sample"}
 

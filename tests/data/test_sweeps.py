@@ -1,10 +1,8 @@
 import pytest
 import torch
 
-from htcv_lib.data.phong import coverage, lit_fraction
-from htcv_lib.data.scene_view import SCENE_FIELDS, split_scene
-from htcv_lib.data.scenes import SAMPLERS, looks_at_object
-from htcv_lib.data.sweeps import sweep_scenes
+from htcv_lib.neural_renderer.phong import SCENE_FIELDS, coverage, lit_fraction, split_scene
+from htcv_lib.neural_renderer.scenes import SAMPLERS, looks_at_object, sweep_scenes
 
 
 @pytest.mark.parametrize(("sampler", "field", "first", "last"), [

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from htcv_lib.data.field_batches import FieldBatches
-from htcv_lib.data.triplet_set import TripletSet
+from htcv_lib.data.batches import FieldBatches
+from htcv_lib.mask_depth.triplets import TripletSet
 
 
 def four(size=(2, 3)):

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from htcv_lib.data.archive import read_members
-from htcv_lib.data.depthmask import load_depthmask_sample, number
-from htcv_lib.data.fetch import locate
+from htcv_lib.data.files import locate, read_members
 from htcv_lib.data.manifest import DataError, load_manifest
-from htcv_lib.data.triplets import find_triplets, load_triplets, split_triplet_names
+from htcv_lib.mask_depth.triplets import (
+    find_triplets,
+    load_depthmask_sample,
+    load_triplets,
+    number,
+    split_triplet_names,
+)
 
 TEN = [f"p{i}" for i in range(10)]
 

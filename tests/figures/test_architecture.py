@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from htcv_lib.figures.architecture import _blocks, _place, draw_architecture, short_count
+from htcv_lib.figures.networks import _blocks, _place, draw_architecture, short_count
 
 
 class Layer(NamedTuple):

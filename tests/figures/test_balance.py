@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from htcv_lib.figures.balance import _within, balance_curves
 from htcv_lib.figures.style import BLUE, SHADE, to_svg
+from htcv_lib.neural_renderer.figures import _within, balance_curves
 
 RULES = ["balance/paused", "balance/extra_discriminator", "balance/extra_generator"]
 NAN = np.nan

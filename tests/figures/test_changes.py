@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from htcv_lib.figures.changes import waterfall
+from htcv_lib.figures.comparisons import waterfall
 
 STEPS = pd.DataFrame({"label": ["start", "better", "unknown", "worse"], "value": [0.70, 0.75, np.nan, 0.74]})
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from htcv_lib.figures.decomposition_sheets import (
+from htcv_lib.decomposer.figures.sheets import (
     DECOMPOSITION_COLUMNS,
     decomposition_sheet,
     decomposition_tiles,

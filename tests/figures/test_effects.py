@@ -5,7 +5,7 @@ from itertools import product
 import pandas as pd
 import pytest
 
-from htcv_lib.figures.effects import effect_table, main_effects
+from htcv_lib.figures.comparisons import effect_table, main_effects
 
 FACTORS = {"down": ("strided", "pool"), "loss": ("dice", "ce")}
 

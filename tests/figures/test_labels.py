@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from htcv_lib.figures.labels import free_places
+from htcv_lib.figures.trade import free_places
 
 ROOM = (0.0, 0.0, 10.0, 10.0)
 NOTHING = np.empty((0, 2))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from htcv_lib.figures.latents import TEN, latent_map
+from htcv_lib.vae.figures import TEN, latent_map
 
 POINTS = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [10.0, 5.0], [10.0, 7.0], [10.0, 6.0]])
 LABELS = np.array([0, 0, 0, 1, 1, 1])

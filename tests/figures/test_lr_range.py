@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from htcv_lib.figures.lr_range import lr_range_figure
+from htcv_lib.figures.curves import lr_range_figure
 from htcv_lib.figures.style import to_svg
 
 LR = np.geomspace(1e-5, 1.0, 41)

@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from htcv_lib.figures.mask_depth_grids import MASK_DEPTH_COLUMNS, depth_colours, mask_depth_grid, mask_depth_tiles
+from htcv_lib.mask_depth.figures import MASK_DEPTH_COLUMNS, depth_colours, mask_depth_grid, mask_depth_tiles
 
 
 def viridis(share):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from htcv_lib.figures.seeds import _lanes, paired_dots, seed_dots
+from htcv_lib.figures.comparisons import _lanes, paired_dots, seed_dots
 
 FRAME = pd.DataFrame({"variant": ["a", "a", "b"], "seed": [0, 1, 0], "value": [0.70, 0.72, 0.60]})
 

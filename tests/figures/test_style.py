@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
-from htcv_lib.figures.seeds import seed_dots
+from htcv_lib.figures.comparisons import seed_dots
 from htcv_lib.figures.style import (
     BODY,
     CLASS_COLOURS,

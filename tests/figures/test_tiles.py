@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from htcv_lib.figures.pictures import class_map, error_map, segmentation_tiles, show_tiles
 from htcv_lib.figures.style import CLASS_COLOURS, ERROR
-from htcv_lib.figures.tiles import class_map, error_map, segmentation_tiles, show_tiles
 
 IMAGES = np.zeros((2, 4, 6, 3), np.uint8)
 TRUTH = np.zeros((2, 4, 6), int)

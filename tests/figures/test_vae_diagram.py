@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pytest
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from htcv_lib.figures.vae_diagram import _called, _stages, draw_vae
+from htcv_lib.vae.figures import _called, _stages, draw_vae
 
 
 class Layer(NamedTuple):

@@ -2,8 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htcv_lib.losses.decomposition import base_loss, frames_loss, joint_loss, regularised_loss, rgb_loss
-from htcv_lib.losses.mask_terms import balanced_bce
+from htcv_lib.decomposer.losses import balanced_bce, base_loss, frames_loss, joint_loss, regularised_loss, rgb_loss
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.losses.depth_bins import depth_bin_loss, quantise_depth
+from htcv_lib.mask_depth.losses import depth_bin_loss, quantise_depth
 
 
 def test_bins_are_equal_and_the_last_holds_one():

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.losses.discrete import discretized_logistic_log_likelihood
+from htcv_lib.vae.losses import discretized_logistic_log_likelihood
 
 
 def all_levels(pred: float, log_scale: float, levels: int = 256) -> torch.Tensor:

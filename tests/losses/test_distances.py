@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htcv_lib.losses.distances import charbonnier, distance, weighted_mae
-from htcv_lib.metrics.reconstruction import image_ssim
+from htcv_lib.decomposer.losses import charbonnier, distance, weighted_mae
+from htcv_lib.metrics.pictures import image_ssim
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torchvision.ops import sigmoid_focal_loss
 
-from htcv_lib.losses.depth_bins import depth_bin_loss
-from htcv_lib.losses.focal import focal_bin_loss, focal_depth_loss
+from htcv_lib.mask_depth.losses import depth_bin_loss, focal_bin_loss, focal_depth_loss
 
 
 def test_with_a_truth_of_zeros_and_ones_it_is_the_focal_loss_of_torchvision():

@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as reference_kl
 
-from htcv_lib.losses.gaussian import gaussian_log_likelihood, kl_divergence, kl_sample
+from htcv_lib.vae.losses import gaussian_log_likelihood, kl_divergence, kl_sample
 
 
 def drawn(*shape: int, seed: int = 0, scale: float = 1.0) -> torch.Tensor:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.losses.layer_priors import exclusion, mask_prior, smoothness, sparsity
+from htcv_lib.decomposer.set_losses import exclusion, mask_prior, smoothness, sparsity
 
 
 def step(column: int, height: float = 1.0, size: tuple[int, int] = (8, 16)) -> torch.Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from htcv_lib.losses.log_depth import gradient_matching_loss, silog_gradient_loss, silog_loss
+from htcv_lib.mask_depth.losses import gradient_matching_loss, silog_gradient_loss, silog_loss
 
 
 def random_case() -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,8 +4,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
-from htcv_lib.losses.cross_entropy import cross_entropy_loss
-from htcv_lib.losses.dice import ce_dice_loss, dice_loss, log_dice_loss
+from htcv_lib.losses.masks import ce_dice_loss, cross_entropy_loss, dice_loss, log_dice_loss
 
 TARGET = torch.tensor([[[0, 0, 1, 1]]])  # (B, H, W) = (1, 1, 4)
 

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htcv_lib.losses.mask_depth import LOSSES, l1_ms_ssim_terms, mask_depth_loss
-from htcv_lib.losses.soft_mask import mask_bce_loss, mask_dice_loss
-from htcv_lib.losses.structural import ms_ssim_loss, ssim_loss
+from htcv_lib.losses.masks import mask_bce_loss, mask_dice_loss
+from htcv_lib.losses.similarity import ms_ssim_loss, ssim_loss
+from htcv_lib.mask_depth.losses import LOSSES, l1_ms_ssim_terms, mask_depth_loss
 
 BINS = 6
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.losses.mask_terms import balanced_bce, mask_decay, positive_weight, weight_penalty
+from htcv_lib.decomposer.losses import balanced_bce, mask_decay, positive_weight, weight_penalty
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:

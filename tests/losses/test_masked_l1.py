@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.losses.masked_l1 import masked_l1_loss
+from htcv_lib.neural_renderer.losses import masked_l1_loss
 
 
 def test_an_error_on_the_object_counts_eleven_times_and_on_black_once():

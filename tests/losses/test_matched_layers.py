@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htcv_lib.losses.matched_layers import MATCHED, matched_loss
+from htcv_lib.decomposer.set_losses import MATCHED, matched_loss
 
 
 class Layers(NamedTuple):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.losses.pixelwise import l1_loss, mse_loss
+from htcv_lib.mask_depth.losses import l1_loss, mse_loss
 
 PRED = torch.tensor([[[[0.5, 0.0], [1.0, 0.2]]], [[[0.0, 0.0], [0.0, 0.0]]]])  # (2, 1, 2, 2)
 TARGET = torch.tensor([[[[0.0, 0.0], [0.0, 0.0]]], [[[0.0, 0.0], [0.0, 0.3]]]])

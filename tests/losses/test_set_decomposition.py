@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htcv_lib.losses.set_decomposition import LABELLED, UNLABELLED, labelled_loss, unlabelled_loss
+from htcv_lib.decomposer.set_losses import LABELLED, UNLABELLED, labelled_loss, unlabelled_loss
 
 SQUARE = (slice(None), slice(None), slice(None), slice(3, 8), slice(4, 9))
 

@@ -5,7 +5,7 @@ import segmentation_models_pytorch as smp
 import torch
 import torch.nn.functional as F
 
-from htcv_lib.losses.soft_mask import mask_bce_dice_loss, mask_bce_loss, mask_dice_loss
+from htcv_lib.losses.masks import mask_bce_dice_loss, mask_bce_loss, mask_dice_loss
 
 
 def random_case(dtype=torch.float32) -> tuple[torch.Tensor, torch.Tensor]:

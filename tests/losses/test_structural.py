@@ -6,7 +6,7 @@ from pytorch_msssim import ssim
 from pytorch_msssim.ssim import _ssim
 from scipy import ndimage
 
-from htcv_lib.losses.structural import SCALE_WEIGHTS, ms_ssim_loss, similarity_maps, ssim_loss, window_matrix
+from htcv_lib.losses.similarity import SCALE_WEIGHTS, ms_ssim_loss, similarity_maps, ssim_loss, window_matrix
 
 
 def pictures(*size: int, dtype=torch.float32) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 from torchvision.models import vgg16
 
-from htcv_lib.losses.vgg import LAYERS, MEAN, STD, truncated, vgg_features, vgg_loss
 from htcv_lib.metrics.perceptual import BackboneUnavailable
+from htcv_lib.neural_renderer.losses import LAYERS, MEAN, STD, truncated, vgg_features, vgg_loss
 
 
 def same_layers() -> nn.Sequential:

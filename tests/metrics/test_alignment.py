@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from htcv_lib.metrics.alignment import aligned, scale_and_shift
+from htcv_lib.mask_depth.scores import aligned, scale_and_shift
 
 
 def picture(*values):

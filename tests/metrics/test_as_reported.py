@@ -2,7 +2,7 @@ import pytest
 import skimage.metrics
 import torch
 
-from htcv_lib.metrics.as_reported import flat_ssim, mean_l1_reported, ssim_reported, stretched
+from htcv_lib.neural_renderer.regions import flat_ssim, mean_l1_reported, ssim_reported, stretched
 
 
 def test_the_reported_ssim_is_scikit_images_of_bytes_with_range_one(spheres):

@@ -2,7 +2,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
-from htcv_lib.metrics.binary_mask import mask_dice, mask_iou, mask_rmse
+from htcv_lib.metrics.segmentation import mask_dice, mask_iou, mask_rmse
 
 
 def test_scores_worked_by_hand_and_one_half_is_not_covered():

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.ndimage import binary_erosion
 
-from htcv_lib.metrics.boundary import boundary_confusion, boundary_iou, boundary_labels
+from htcv_lib.metrics.segmentation import boundary_confusion, boundary_iou, boundary_labels
 
 
 def test_the_band_is_what_an_erosion_takes_away():

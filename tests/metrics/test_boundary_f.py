@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from htcv_lib.metrics.boundary_f import boundary_f_score, outline
+from htcv_lib.mask_depth.scores import boundary_f_score, outline
 
 
 def disc(x: float, y: float, radius: float, size: tuple[int, int] = (60, 80)) -> torch.Tensor:

@@ -3,7 +3,7 @@ import segmentation_models_pytorch as smp
 import sklearn.metrics
 import torch
 
-from htcv_lib.metrics.confusion import (
+from htcv_lib.metrics.segmentation import (
     confusion_matrix,
     dice_per_class,
     dice_score,

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from htcv_lib.metrics.decomposition_as_reported import score_as_reported
 from PIL import Image
 from skimage.metrics import mean_squared_error, structural_similarity
 
-from htcv_lib.metrics.decomposition_as_reported import score_as_reported
-from htcv_lib.models.decomposition import Decomposition
+from htcv_lib.decomposer.layers import Decomposition
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from htcv_lib.metrics.decomposition_scores import implied_irradiance, score_decomposition, score_original
-from htcv_lib.metrics.layer_effects import encoded
-from htcv_lib.metrics.reconstruction import image_ssim
-from htcv_lib.models.decomposition import Decomposition, SetDecomposition
+from htcv_lib.decomposer.layers import Decomposition, SetDecomposition
+from htcv_lib.decomposer.leakage import encoded
+from htcv_lib.decomposer.scores import implied_irradiance, score_decomposition, score_original
+from htcv_lib.metrics.pictures import image_ssim
 
 MATCHED = {"original_psnr", "original_ssim", "shadow_mae", "shadow_correlation", "light_mae", "light_correlation",
            "mask_iou", "mask_f1", "mask_auprc", "occlusion_mae", "recomposition_psnr", "recomposition_ssim",

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from htcv_lib.metrics.depth_error import abs_rel, delta_accuracy, depth_rmse
+from htcv_lib.mask_depth.scores import abs_rel, delta_accuracy, depth_rmse
 
 TARGET = torch.tensor([0.2, 0.4, 0.5, 1.0]).view(1, 1, 2, 2)
 PRED = torch.tensor([0.24, 0.2, 0.5, 0.6]).view(1, 1, 2, 2)

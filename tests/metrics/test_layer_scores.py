@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from htcv_lib.metrics.layer_scores import irradiance_scores, layer_correlation, layer_mae, luminance, mean_where
+from htcv_lib.decomposer.scores import irradiance_scores, layer_correlation, layer_mae, luminance, mean_where
 
 
 @pytest.fixture

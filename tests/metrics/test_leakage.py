@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from htcv_lib.metrics.leakage import leakage_matrix
-from htcv_lib.models.decomposition import Decomposition, SetDecomposition
+from htcv_lib.decomposer.layers import Decomposition, SetDecomposition
+from htcv_lib.decomposer.leakage import leakage_matrix
 
 LEFT, MIDDLE, RIGHT = slice(0, 4), slice(4, 8), slice(8, 12)  # of 12 columns
 

@@ -1,6 +1,6 @@
 import torch
 
-from htcv_lib.metrics.mask_box import visible_box
+from htcv_lib.neural_renderer.regions import visible_box
 
 
 def test_the_box_ends_at_the_outer_sides_of_the_outermost_pixels():

@@ -1,7 +1,7 @@
 import torch
 
-from htcv_lib.metrics.mask_depth_scores import score_mask_depth
-from htcv_lib.metrics.reconstruction import image_ssim
+from htcv_lib.mask_depth.scores import score_mask_depth
+from htcv_lib.metrics.pictures import image_ssim
 
 HIGHER = ("mask_iou", "mask_dice", "boundary_f", "delta1", "delta2", "delta3", "depth_ssim")
 LOWER = ("mask_rmse", "depth_rmse", "abs_rel")

@@ -4,7 +4,8 @@ import pytest
 import skimage.metrics
 import torch
 
-from htcv_lib.metrics.object_region import (
+from htcv_lib.image import ssim_map
+from htcv_lib.neural_renderer.regions import (
     box_mask,
     box_mse,
     box_psnr,
@@ -14,7 +15,6 @@ from htcv_lib.metrics.object_region import (
     highlight_error,
     picture_silhouette,
     silhouette_iou,
-    ssim_map,
 )
 
 

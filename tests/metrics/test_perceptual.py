@@ -5,8 +5,8 @@ pytest.importorskip("lpips")
 
 import torchvision  # noqa: E402
 
-from htcv_lib.metrics import perceptual  # noqa: E402
-from htcv_lib.metrics.perceptual import BackboneUnavailable, backbone_weights, lpips_distance  # noqa: E402
+from htcv_lib.metrics import perceptual
+from htcv_lib.metrics.perceptual import BackboneUnavailable, backbone_weights, lpips_distance
 
 
 @pytest.fixture

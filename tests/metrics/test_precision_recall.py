@@ -2,7 +2,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from htcv_lib.metrics.precision_recall import average_precision
+from htcv_lib.decomposer.scores import average_precision
 
 
 def test_by_hand_two_positives_at_ranks_one_and_three():

@@ -4,7 +4,7 @@ import pytest
 import skimage.metrics
 import torch
 
-from htcv_lib.metrics.reconstruction import bits_per_dim, gradient_energy, image_ssim, psnr_of
+from htcv_lib.metrics.pictures import bits_per_dim, gradient_energy, image_ssim, psnr_of
 
 
 def test_an_error_of_a_hundredth_is_20_db():

@@ -3,13 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.metrics.relabelling import (
-    other_labels,
-    style_correlation,
-    style_descriptors,
-    style_kept,
-    swap_success,
-)
+from htcv_lib.vae.scores import other_labels, style_correlation, style_descriptors, style_kept, swap_success
 
 INK, HEIGHT, WIDTH, SLANT, THICKNESS = range(5)
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from htcv_lib.metrics.separable import separable_filter
+from htcv_lib.image import separable_filter
 
 BORDERS = {"replicate": "nearest", "symmetric": "reflect"}  # ours -> SciPy's
 

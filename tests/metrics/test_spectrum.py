@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.metrics.spectrum import checkerboard_energy
+from htcv_lib.metrics.pictures import checkerboard_energy
 
 
 def test_a_checkerboard_is_nothing_but_alternation():

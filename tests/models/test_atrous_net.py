@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.models.atrous_net import VERSION_1, VERSION_2, AtrousBlock, AtrousNet
-from htcv_lib.models.inspect import count_parameters
+from htcv_lib.mask_depth.networks import VERSION_1, VERSION_2, AtrousBlock, AtrousNet
+from htcv_lib.networks import count_parameters
 
 VERSIONS = [VERSION_1, VERSION_2]
 

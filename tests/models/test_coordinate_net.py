@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.coordinate_net import CoordinateNet, predict_image
+from htcv_lib.neural_renderer.coordinates import CoordinateNet, predict_image
 
 
 class Told:

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.models.decomposer import HEADS, STAGES, Decomposer, freeze_for
-from htcv_lib.models.inspect import count_parameters
+from htcv_lib.decomposer.heads import HEADS, STAGES, Decomposer, freeze_for
+from htcv_lib.networks import count_parameters
 
 DEPTHS = (1, 1, 1, 1)
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from htcv_lib.models.decomposer_nets import NETWORKS, decomposer_network
-from htcv_lib.models.decomposition import Decomposition, SetDecomposition
-from htcv_lib.models.inspect import count_parameters
+from htcv_lib.decomposer.heads import NETWORKS, decomposer_network
+from htcv_lib.decomposer.layers import Decomposition, SetDecomposition
+from htcv_lib.networks import count_parameters
 
 DEPTHS = (1, 1, 1, 1)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.decomposition import Decomposition, SetDecomposition
+from htcv_lib.decomposer.layers import Decomposition, SetDecomposition
 
 
 def layers(**changed) -> Decomposition:

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from htcv_lib.models.digit_vae import DigitDecoder, DigitEncoder
-from htcv_lib.models.inspect import count_parameters
+from htcv_lib.networks import count_parameters
+from htcv_lib.vae.networks import DigitDecoder, DigitEncoder
 
 
 def test_encoder_and_decoder_have_the_parameters_of_the_reports_nets():

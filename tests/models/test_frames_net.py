@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from htcv_lib.models.decomposer import Decomposer
-from htcv_lib.models.frames_net import FramesNet
+from htcv_lib.decomposer.heads import Decomposer
+from htcv_lib.decomposer.swin import FramesNet
 
 DEPTHS = (1, 1, 1, 1)
 

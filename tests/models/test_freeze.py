@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from htcv_lib.models.freeze import frozen
+from htcv_lib.networks import frozen
 
 
 def test_a_frozen_model_is_in_evaluation_mode_and_passes_gradients_without_taking_any():

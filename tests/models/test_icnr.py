@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from htcv_lib.models.icnr import icnr_
+from htcv_lib.mask_depth.unet import icnr_
 
 
 @pytest.mark.parametrize("scale", [2, 3])

@@ -1,6 +1,6 @@
 import torch
 
-from htcv_lib.models.image_copy import ImageCopy
+from htcv_lib.vae.baselines import ImageCopy
 
 
 def test_a_copy_is_the_image_under_every_label():

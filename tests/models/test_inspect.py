@@ -1,8 +1,8 @@
 import torch
 from torch import nn
 
-from htcv_lib.models.inspect import count_parameters, trace_shapes
-from htcv_lib.models.unet import UNet
+from htcv_lib.networks import count_parameters, trace_shapes
+from htcv_lib.pets_unet.networks import UNet
 
 
 def test_a_linear_layer_has_weights_and_biases():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.models.label_vae import Gaussian, LabelVAE
+from htcv_lib.vae.model import Gaussian, LabelVAE
 
 MEAN, STD = (0.5, 0.25), (0.5, 0.125)
 # (2, 2, 1, 1); in normalised units (1, 2) and (-1, 0)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from htcv_lib.models.latent_diffusion import DiffusersMissing, LatentDiffusion
-from htcv_lib.models.video_swin import VideoSwinEncoder
+from htcv_lib.decomposer.diffusion import DiffusersMissing, LatentDiffusion
+from htcv_lib.decomposer.swin import VideoSwinEncoder
 
 SIZE, CHANNELS = 32, (8, 16)
 

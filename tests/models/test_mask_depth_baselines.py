@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.mask_depth_baselines import EmptyMask, MeanMaskDepth, RowDepth
+from htcv_lib.mask_depth.baselines import EmptyMask, MeanMaskDepth, RowDepth
 
 # two pictures of 2 x 2 pixels
 MASKS = torch.tensor([[[[0.0, 1], [0, 1]]], [[[0.0, 0], [0, 1]]]])

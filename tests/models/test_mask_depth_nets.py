@@ -1,11 +1,9 @@
 import pytest
 import torch
 
-from htcv_lib.models.atrous_net import AtrousNet
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.mask_depth_nets import NETWORKS, mask_depth_network, network_input
-from htcv_lib.models.mask_depth_output import SCALINGS, MaskDepth
-from htcv_lib.models.mask_depth_unet import MaskDepthUNet
+from htcv_lib.mask_depth.networks import NETWORKS, SCALINGS, AtrousNet, MaskDepth, mask_depth_network, network_input
+from htcv_lib.mask_depth.unet import MaskDepthUNet
+from htcv_lib.networks import count_parameters
 
 
 @pytest.mark.parametrize("name", NETWORKS)

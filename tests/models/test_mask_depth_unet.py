@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.mask_depth_unet import MaskDepthUNet, doubling, pixel_coordinates
+from htcv_lib.mask_depth.unet import MaskDepthUNet, doubling, pixel_coordinates
+from htcv_lib.networks import count_parameters
 
 SMALL = (8, 8, 16)
 

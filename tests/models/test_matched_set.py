@@ -2,9 +2,8 @@
 
 import torch
 
-from htcv_lib.models.decomposition import Decomposition
-from htcv_lib.models.matched_set import MatchedSetDecomposer
-from htcv_lib.models.set_decomposer import SetDecomposer
+from htcv_lib.decomposer.layers import Decomposition
+from htcv_lib.decomposer.set_network import MatchedSetDecomposer, SetDecomposer
 
 
 def test_its_highlight_is_the_light_that_is_added():

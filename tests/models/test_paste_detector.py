@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.paste_detector import PasteDetector, PasteMask, best_threshold, regressed
+from htcv_lib.mask_depth.baselines import PasteDetector, PasteMask, best_threshold, regressed
 
 
 def pictures(count, seed, noise=0.1):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.pca import PCA
+from htcv_lib.vae.baselines import PCA
 
 
 def test_images_on_a_line_need_one_component():

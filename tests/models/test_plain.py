@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.plain import PlainClassifier
+from htcv_lib.vae.judge import PlainClassifier
 
 
 @pytest.mark.parametrize(("channels", "side", "stride"), [(1, 28, 1), (3, 32, 2)])

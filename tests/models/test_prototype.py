@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.prototype import ClassPrototypes
+from htcv_lib.vae.baselines import ClassPrototypes
 
 IMAGES = torch.tensor([0.0, 0.5, 1.0]).view(3, 1, 1, 1).expand(3, 1, 2, 2)
 LABELS = torch.tensor([0, 0, 1])

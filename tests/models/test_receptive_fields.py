@@ -2,11 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.models.atrous_net import VERSION_1, VERSION_2, AtrousNet
-from htcv_lib.models.mask_depth_unet import MaskDepthUNet
-from htcv_lib.models.receptive_fields import chain_receptive_field, receptive_field
-from htcv_lib.models.resnet_mask_depth import ResNetMaskDepth
-from htcv_lib.models.separable_net import SeparableNet
+from htcv_lib.mask_depth.networks import VERSION_1, VERSION_2, AtrousNet, ResNetMaskDepth, SeparableNet
+from htcv_lib.mask_depth.receptive import chain_receptive_field, receptive_field
+from htcv_lib.mask_depth.unet import MaskDepthUNet
 
 
 def conv(kernel_size=3, stride=1, dilation=1, channels=1):

@@ -1,6 +1,6 @@
 import torch
 
-from htcv_lib.models.render_baselines import AllBlack, MeanImage, NearestScene
+from htcv_lib.neural_renderer.baselines import AllBlack, MeanImage, NearestScene
 
 
 def batch(*levels: int) -> dict[str, torch.Tensor]:

@@ -1,8 +1,8 @@
 import torch
 from torchvision.models import resnet34
 
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.resnet34 import ResNet34Encoder
+from htcv_lib.networks import count_parameters
+from htcv_lib.vae.networks import ResNet34Encoder
 
 
 def test_it_is_torchvisions_net_but_for_the_stem_and_the_head():

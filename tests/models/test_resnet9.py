@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.resnet9 import ResNet9Decoder, ResNet9Encoder
+from htcv_lib.networks import count_parameters
+from htcv_lib.vae.networks import ResNet9Decoder, ResNet9Encoder
 
 NARROW = (2, 4, 6, 8)
 CONVOLUTIONS = [(3, 64), (64, 128), (128, 128), (128, 128), (128, 256), (256, 512), (512, 512), (512, 512)]

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.resnet_mask_depth import ResNetMaskDepth
+from htcv_lib.mask_depth.networks import ResNetMaskDepth
+from htcv_lib.networks import count_parameters
 
 
 def test_mask_and_depth_have_the_resolution_of_the_image():

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.models.swin_transformer import PatchMerging
 
-from htcv_lib.models.reverse_swin import PatchSplitting, ReverseSwinNet
+from htcv_lib.decomposer.swin import PatchSplitting, ReverseSwinNet
 
 DEPTHS = (1, 1, 1, 1)
 

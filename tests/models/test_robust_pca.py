@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.robust_pca import RobustPCAOfViews, robust_pca, shrink_singular_values
+from htcv_lib.decomposer.baselines import RobustPCAOfViews, robust_pca, shrink_singular_values
 
 
 def low_rank_plus_sparse(seed, rank, share=0.05, shape=(40, 200)):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.sequence_decoder import DoubleBlock, SequenceDecoder
+from htcv_lib.decomposer.swin import DoubleBlock, SequenceDecoder
+from htcv_lib.networks import count_parameters
 
 
 def features(embed_dim: int = 8, slots: int = 2, height: int = 6, width: int = 9) -> list[torch.Tensor]:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from htcv_lib.models import count_parameters, decomposer_network, trace_sequence
+from htcv_lib.decomposer.heads import decomposer_network, trace_sequence
+from htcv_lib.networks import count_parameters
 
 SIZE = (1, 3, 10, 32, 32)
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from htcv_lib.models.decomposition import SetDecomposition
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.set_decomposer import SetDecomposer, attention_over_views
+from htcv_lib.decomposer.layers import SetDecomposition
+from htcv_lib.decomposer.set_network import SetDecomposer, attention_over_views
+from htcv_lib.networks import count_parameters
 
 WIDTHS = (8, 8, 16, 16)
 SHARED = ("original",)

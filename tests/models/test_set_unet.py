@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.set_unet import SetBlock, SetUNet, enlarged
+from htcv_lib.decomposer.set_network import SetBlock, SetUNet, enlarged
 
 
 def test_features_have_the_size_of_their_resolution():

@@ -5,8 +5,8 @@ import segmentation_models_pytorch as library
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from htcv_lib.models import smp
-from htcv_lib.models.smp import WeightsUnavailable, smp_unet
+from htcv_lib.pets_unet import networks as smp
+from htcv_lib.pets_unet.networks import WeightsUnavailable, smp_unet
 
 
 def test_missing_weights_are_an_error_that_names_the_command(monkeypatch):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.sphere_discriminators import PLANS, make_discriminator
+from htcv_lib.networks import count_parameters
+from htcv_lib.neural_renderer.critics import PLANS, make_discriminator
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("d0", 7_251_841), ("d1", 7_251_841), ("d23", 2_305_089)])

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.sphere_generators import GENERATORS, init_dcgan, make_generator
+from htcv_lib.networks import count_parameters
+from htcv_lib.neural_renderer.generators import GENERATORS, init_dcgan, make_generator
 
 
 @pytest.mark.parametrize(("name", "parameters"),

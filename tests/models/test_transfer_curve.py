@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.models.transfer_curve import linear, srgb
+from htcv_lib.image import linear, srgb
 
 
 @pytest.mark.parametrize(("stored", "light"), [(0.0, 0.0), (1.0, 1.0), (0.04045, 0.04045 / 12.92),

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.unet import UNet
+from htcv_lib.networks import count_parameters
+from htcv_lib.pets_unet.networks import UNet
 
 SMALL = (4, 8, 8)
 VARIANTS = [(down, up) for down in ("maxpool", "strided") for up in ("transposed", "upsample")]

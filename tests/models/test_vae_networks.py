@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from htcv_lib.losses.discrete import discretized_logistic_log_likelihood
-from htcv_lib.losses.gaussian import gaussian_log_likelihood
-from htcv_lib.models import count_parameters, make_classifier, make_label_vae, start_from_pca
+from htcv_lib.networks import count_parameters
+from htcv_lib.vae.judge import make_classifier
+from htcv_lib.vae.losses import discretized_logistic_log_likelihood, gaussian_log_likelihood
+from htcv_lib.vae.model import make_label_vae
+from htcv_lib.vae.networks import start_from_pca
 
 
 @pytest.mark.parametrize(("network", "shape", "latent", "widths"), [

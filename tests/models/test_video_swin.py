@@ -2,8 +2,8 @@ import pytest
 import torch
 from torchvision.models.video.swin_transformer import PatchEmbed3d, SwinTransformer3d
 
-from htcv_lib.models.inspect import count_parameters
-from htcv_lib.models.video_swin import VideoSwinEncoder, heads_for
+from htcv_lib.decomposer.swin import VideoSwinEncoder, heads_for
+from htcv_lib.networks import count_parameters
 
 TINY = {"embed_dim": 6, "depths": (1, 2, 1, 1), "num_heads": (1, 2, 2, 3)}
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from htcv_lib.models.view_baselines import MeanOfViews, MedianOfViews
+from htcv_lib.decomposer.baselines import MeanOfViews, MedianOfViews
 
 
 def test_mean_and_median_of_three_views_of_a_pixel():

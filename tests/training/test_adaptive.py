@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.training.adaptive import BALANCES, Balance, after, balance_frame, balance_summary, during, make_balance
+from htcv_lib.neural_renderer.game import BALANCES, Balance, after, balance_frame, balance_summary, during, make_balance
 from htcv_lib.training.history import History
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from htcv_lib.training.loop import fit
-from htcv_lib.training.schedules import cosine_schedule, one_cycle, plateau
+from htcv_lib.training.optim import cosine_schedule, one_cycle, plateau
 
 QUIET = {"progress": False}
 PIECES = (Path(__file__).parent / "conftest.py").read_text().partition("@pytest.fixture")[0]
@@ -20,7 +20,7 @@ import os, random, signal, sys
 from pathlib import Path
 import numpy as np
 from htcv_lib.training.loop import fit
-from htcv_lib.training.schedules import cosine_schedule
+from htcv_lib.training.optim import cosine_schedule
 
 folder, kill_at = Path(sys.argv[1]), int(sys.argv[2])
 torch.set_num_threads(1)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.training.classification import classification_objective, evaluate_classifier, predict_labels
 from htcv_lib.training.loop import fit
 from htcv_lib.training.phase import Phase
+from htcv_lib.vae.judge import classification_objective, evaluate_classifier, predict_labels
 
 
 class Brightest(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.training.collapse import CollapseRule, CollapseWatch, collapse_verdict
+from htcv_lib.decomposer.collapse import CollapseRule, CollapseWatch, collapse_verdict
 from htcv_lib.training.history import NonFiniteLoss
 from htcv_lib.training.loop import fit
 from htcv_lib.training.phase import Phase

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.training.cycles import linear_cycle
+from htcv_lib.training.optim import linear_cycle
 
 
 def test_the_rate_rises_straight_for_a_fifth_and_then_falls_straight_to_a_hundredth_of_its_start():

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from htcv_lib.losses.decomposition import base_loss
-from htcv_lib.models import decomposer_network, freeze_for
-from htcv_lib.training.decomposition import (
+from htcv_lib.decomposer.heads import decomposer_network, freeze_for
+from htcv_lib.decomposer.losses import base_loss
+from htcv_lib.decomposer.objective import (
     decomposition_objective,
     frames_objective,
     joint_objective,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from htcv_lib.training.decomposition import decomposition_objective
-from htcv_lib.training.decomposition_scores import (
+from htcv_lib.decomposer.objective import decomposition_objective
+from htcv_lib.decomposer.scores import (
     constancy_of,
     evaluate_decomposition,
     evaluate_objective,

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from htcv_lib.training.collapse import Verdict
-from htcv_lib.training.decomposition_watch import describe_training
+from htcv_lib.decomposer.collapse import Verdict, describe_training
 from htcv_lib.training.history import History
 
 STEADY = Verdict(False, None, None, None, 8, 0.25, 0.25)

@@ -4,10 +4,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from htcv_lib.models.latent_diffusion import LatentDiffusion
-from htcv_lib.models.video_swin import VideoSwinEncoder
-from htcv_lib.training.decomposition_scores import evaluate_original
-from htcv_lib.training.diffusion import diffusion_objective, original_sampler, sample_originals, watch_diffusion
+from htcv_lib.decomposer.diffusion import (
+    LatentDiffusion,
+    diffusion_objective,
+    original_sampler,
+    sample_originals,
+    watch_diffusion,
+)
+from htcv_lib.decomposer.scores import evaluate_original
+from htcv_lib.decomposer.swin import VideoSwinEncoder
 from htcv_lib.training.loop import fit
 from htcv_lib.training.phase import Phase
 

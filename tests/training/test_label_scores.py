@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from htcv_lib.training.label_scores import score_found_masks, score_labels
+from htcv_lib.decomposer.labels import score_found_masks, score_labels
 
 
 @pytest.fixture

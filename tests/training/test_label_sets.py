@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from htcv_lib.data.field_batches import FieldBatches
-from htcv_lib.data.sequence_set import SequenceSet
-from htcv_lib.training.label_sets import with_pseudo_labels
-from htcv_lib.training.pseudo_labels import lighting_labels, occlusion_labels
+from htcv_lib.data.batches import FieldBatches
+from htcv_lib.decomposer.labels import lighting_labels, occlusion_labels, with_pseudo_labels
+from htcv_lib.decomposer.sequences import SequenceSet
 
 
 class Lit(NamedTuple):

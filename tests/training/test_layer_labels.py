@@ -2,9 +2,9 @@
 
 import torch
 
-from htcv_lib.losses.matched_layers import matched_loss
-from htcv_lib.models.matched_set import MatchedSetDecomposer
-from htcv_lib.training.layer_labels import matched_objective
+from htcv_lib.decomposer.objective import matched_objective
+from htcv_lib.decomposer.set_losses import matched_loss
+from htcv_lib.decomposer.set_network import MatchedSetDecomposer
 
 
 def test_a_few_steps_on_one_batch_lower_the_loss_of_the_layers():

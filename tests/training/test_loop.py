@@ -8,8 +8,8 @@ from torch import nn
 
 from htcv_lib.training.history import NonFiniteLoss
 from htcv_lib.training.loop import fit
+from htcv_lib.training.optim import plateau
 from htcv_lib.training.phase import Phase
-from htcv_lib.training.schedules import plateau
 
 QUIET = {"progress": False}
 

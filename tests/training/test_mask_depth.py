@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from htcv_lib.losses import mask_depth_loss
-from htcv_lib.training import (
+from htcv_lib.mask_depth.losses import mask_depth_loss
+from htcv_lib.mask_depth.objective import (
+    Predicted,
     evaluate_mask_depth,
     mask_depth_objective,
     predict_mask_depth,
@@ -15,7 +16,6 @@ from htcv_lib.training import (
     score_pseudo_truth,
     summarize_mask_depth,
 )
-from htcv_lib.training.mask_depth import Predicted
 
 
 class Pair(NamedTuple):

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.training.average import WeightAverage
-from htcv_lib.training.environment import place, prepare, seed_everything
+from htcv_lib.training.checkpoint import WeightAverage
+from htcv_lib.training.device import place, prepare, seed_everything
+from htcv_lib.training.optim import cosine_schedule, one_cycle
 from htcv_lib.training.progress import TextProgress, make_progress
-from htcv_lib.training.schedules import cosine_schedule, one_cycle
 
 
 def scalar(value: float) -> nn.Module:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from htcv_lib.training.placement import place_sequences
+from htcv_lib.training.device import place_sequences
 
 
 def test_weights_of_both_kinds_lie_channels_last_and_compute_the_same():

@@ -7,7 +7,7 @@ from skimage.filters import threshold_otsu
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from htcv_lib.training.pseudo_labels import lighting_labels, occlusion_labels, residual_labels
+from htcv_lib.decomposer.labels import lighting_labels, occlusion_labels, residual_labels
 
 LEVEL = 1 / 255
 

@@ -5,19 +5,20 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.models.coordinate_net import CoordinateNet, PixelOutput
-from htcv_lib.models.sphere_discriminators import make_discriminator
-from htcv_lib.models.sphere_generators import make_generator
-from htcv_lib.training.adaptive import BALANCES, balance_frame
-from htcv_lib.training.loop import fit
-from htcv_lib.training.phase import Phase, gradient_step
-from htcv_lib.training.rendering import (
+from htcv_lib.neural_renderer.coordinates import CoordinateNet, PixelOutput
+from htcv_lib.neural_renderer.critics import make_discriminator
+from htcv_lib.neural_renderer.game import (
+    BALANCES,
+    balance_frame,
     coordinate_objective,
     discriminator_accuracy,
     discriminator_objective,
     generator_objective,
     regression_objective,
 )
+from htcv_lib.neural_renderer.generators import make_generator
+from htcv_lib.training.loop import fit
+from htcv_lib.training.phase import Phase, gradient_step
 
 
 def batch(count: int = 4, size: int = 16) -> dict[str, torch.Tensor]:

@@ -4,13 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.data.scene_batches import scene_batch
-from htcv_lib.data.scenes import sample_scenes
-from htcv_lib.metrics.object_region import by_coverage
 from htcv_lib.metrics.perceptual import BackboneUnavailable
-from htcv_lib.models.render_baselines import AllBlack
-from htcv_lib.training import rendering_scores
-from htcv_lib.training.rendering_scores import (
+from htcv_lib.neural_renderer import scores as rendering_scores
+from htcv_lib.neural_renderer.baselines import AllBlack
+from htcv_lib.neural_renderer.regions import by_coverage
+from htcv_lib.neural_renderer.scenes import sample_scenes, scene_batch
+from htcv_lib.neural_renderer.scores import (
     QUICK,
     SCORES,
     evaluate_rendering,

@@ -4,11 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.data.scene_batches import scene_batch
-from htcv_lib.data.sweeps import sweep_scenes
 from htcv_lib.metrics.flip import flip_map
-from htcv_lib.models.render_baselines import AllBlack
-from htcv_lib.training.rendering_sheets import chosen_rows, contact_sheet, coverage_frame, text
+from htcv_lib.neural_renderer.baselines import AllBlack
+from htcv_lib.neural_renderer.scenes import scene_batch, sweep_scenes
+from htcv_lib.neural_renderer.scores import chosen_rows, contact_sheet, coverage_frame, text
 
 
 class Perfect(nn.Module):

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.losses.dice import ce_dice_loss, log_dice_loss
-from htcv_lib.metrics.boundary import boundary_iou
-from htcv_lib.models.unet import UNet
+from htcv_lib.losses.masks import ce_dice_loss, log_dice_loss
+from htcv_lib.metrics.segmentation import boundary_iou
+from htcv_lib.pets_unet.networks import UNet
+from htcv_lib.pets_unet.objective import evaluate_segmentation, predict_segmentation, segmentation_objective
 from htcv_lib.training.loop import fit
 from htcv_lib.training.phase import Phase
-from htcv_lib.training.segmentation import evaluate_segmentation, predict_segmentation, segmentation_objective
 
 
 class Threshold(nn.Module):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from htcv_lib.training.stage_scores import describe_masks, evaluate_views, scores_of_stage, shadow_likeness
+from htcv_lib.decomposer.stages import describe_masks, evaluate_views, scores_of_stage, shadow_likeness
 
 SCORES = {"original_psnr": 20.0, "irradiance_mae": 0.1, "mask_iou": 0.5, "occlusion_mae": 0.2,
           "recomposition_psnr": 25.0}

@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from htcv_lib.models.decomposer import Decomposer, freeze_for
-from htcv_lib.models.frames_net import FramesNet
-from htcv_lib.training.stages import Stage, hand_on, train_stage, train_stages
+from htcv_lib.decomposer.heads import Decomposer, freeze_for
+from htcv_lib.decomposer.stages import Stage, hand_on, train_stage, train_stages
+from htcv_lib.decomposer.swin import FramesNet
 
 HEADS = {"original": "original_head", "lighting": "lighting_head", "mask": "occlusion_head", "rgb": "occlusion_head"}
 

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from htcv_lib.training.steadiness import change, drift, swing, thirds
+from htcv_lib.neural_renderer.game import change, drift, swing, thirds
 
 
 def test_thirds_leave_gaps_out_and_share_what_is_left():

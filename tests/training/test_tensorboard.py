@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from htcv_lib.training import tensorboard as module
-from htcv_lib.training.history import History
-from htcv_lib.training.tensorboard import MISSING, log_to_tensorboard
+from htcv_lib.training import history as module
+from htcv_lib.training.history import MISSING, History, log_to_tensorboard
 
 FRAME = pd.DataFrame({"epoch": [1, 2], "step": [3, 6], "train/net/loss": [0.5, 0.25], "val/mask_iou": [math.nan, 0.75]})
 

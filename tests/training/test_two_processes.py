@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from htcv_lib.data.sharded import ShardedBatches
-from htcv_lib.models.frames_net import FramesNet
-from htcv_lib.training.decomposition import frames_objective
-from htcv_lib.training.distributed import averaged, process_group
+from htcv_lib.decomposer.objective import frames_objective
+from htcv_lib.decomposer.swin import FramesNet
+from htcv_lib.training.distributed import ShardedBatches, averaged, process_group
 from htcv_lib.training.loop import fit
 from htcv_lib.training.phase import Phase
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from htcv_lib.training import then_tenth
+from htcv_lib.training.optim import then_tenth
 
 
 def rates(steps, **options):

@@ -5,13 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from htcv_lib.losses.discrete import discretized_logistic_log_likelihood
-from htcv_lib.losses.gaussian import gaussian_log_likelihood, kl_divergence, kl_sample
-from htcv_lib.models.freeze import frozen
-from htcv_lib.models.label_vae import LabelVAE
+from htcv_lib.networks import frozen
 from htcv_lib.training.loop import fit
 from htcv_lib.training.phase import Phase, gradient_step
-from htcv_lib.training.vae import (
+from htcv_lib.vae.losses import discretized_logistic_log_likelihood, gaussian_log_likelihood, kl_divergence, kl_sample
+from htcv_lib.vae.model import LabelVAE
+from htcv_lib.vae.objective import (
     evaluate_pictures,
     evaluate_vae,
     guide_nll,

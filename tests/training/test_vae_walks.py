@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from htcv_lib.models.label_vae import LabelVAE
-from htcv_lib.training.vae_walks import interpolation, relabel_grid, traversal
+from htcv_lib.vae.model import LabelVAE
+from htcv_lib.vae.scores import interpolation, relabel_grid, traversal
 
 
 class Spread(nn.Module):

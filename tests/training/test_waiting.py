@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from htcv_lib.training import TimedBatches
+from htcv_lib.data.batches import TimedBatches
 
 
 class Slow:

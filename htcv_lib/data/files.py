@@ -1,0 +1,251 @@
+"""Files of data sets: found, downloaded, checked, unpacked without trust, and decoded once."""
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import PIL
+
+from htcv_lib.data.manifest import DataError, DataFile, Manifest, cache_folder, search_folders
+
+# Reading tar archives without trusting them.
+#
+# Members are read into memory; nothing is written unless `unpack` is asked to. An archive with a member
+# that would land outside its folder, or with a link or a device, is refused.
+
+
+def check_member(archive: Path, member: tarfile.TarInfo) -> str:
+    """The member's plain relative name; DataError if it could land outside its folder."""
+    name = member.name.replace("\\", "/")
+    if not (member.isfile() or member.isdir()):
+        raise DataError(f"{archive}: refused, member {member.name!r} is a link or a special file")
+    if name.startswith("/") or PureWindowsPath(name).drive:
+        raise DataError(f"{archive}: refused, member {member.name!r} has an absolute path")
+    if ".." in name.split("/"):
+        raise DataError(f"{archive}: refused, member {member.name!r} would land outside its folder")
+    return str(PurePosixPath(name))
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(archive) as tar:
+            yield tar
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise DataError(f"{archive}: cannot be read as a tar archive: {error}") from error
+
+
+def read_members(archive: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of every wanted member, in the archive's order, each read once.
+
+    Compressed archives are streamed, so take what you need in one pass.
+    """
+    with _opened(archive) as tar:
+        for member in tar:
+            name = check_member(archive, member)
+            if member.isfile() and wanted(name):
+                yield name, tar.extractfile(member).read()
+
+
+def member_names(archive: Path) -> list[str]:
+    """Names of all files in the archive, in its order."""
+    with _opened(archive) as tar:
+        names = [(check_member(archive, member), member.isfile()) for member in tar]
+    return [name for name, is_file in names if is_file]
+
+
+def split_members(manifest: Manifest, paths: Mapping[str, Path], split: str) -> list[str]:
+    """Member names of a split whose rule is a pattern (`match`), over all archives; their count is checked."""
+    chosen = manifest.split(split)
+    names = [name for path in paths.values() for name in member_names(path)]
+    return chosen.select([name for name in names if fnmatchcase(name, chosen.rule["match"])], manifest.name)
+
+
+def unpack(archive: Path, folder: Path) -> list[str]:
+    """Write the archive's files below `folder`, after looking at all its members; returns their names."""
+    names = member_names(archive)
+    with _opened(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return names
+
+
+# Arrays that were expensive to decode, kept as .npy files under `HTCV_CACHE/decoded`.
+
+VERSION = 1  # raise it when decoding changes pixels
+
+
+def cached_arrays(key: Mapping[str, Any], make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays `make()` returns, from the cache if they were made before with the same key.
+
+    Args:
+        key: Everything that decides the arrays (manifest digest, split, size ...), JSON values.
+        make: Returns arrays by name; called when the cache has none or cannot be read.
+    """
+    text = json.dumps({**key, "version": VERSION, "pillow": PIL.__version__}, sort_keys=True)
+    folder = cache_folder() / "decoded" / hashlib.sha256(text.encode()).hexdigest()[:32]
+    if folder.is_dir():
+        try:
+            return {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
+        except (OSError, ValueError, EOFError):
+            shutil.rmtree(folder, ignore_errors=True)
+    arrays = make()
+    _keep(folder, arrays, text)
+    return arrays
+
+
+def _keep(folder: Path, arrays: Mapping[str, np.ndarray], text: str) -> None:
+    """Write beside the target and rename, so that a reader sees all arrays or none."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix="writing-"))
+    except OSError:  # a cache that cannot be written costs time, nothing else
+        return
+    try:
+        for name, array in arrays.items():
+            np.save(staging / f"{name}.npy", array)
+        (staging / "key.json").write_text(text)
+        os.rename(staging, folder)
+    except OSError:  # a full disk, or another process was faster
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+# Find, download and check the files of a manifest.
+#
+# A file is looked for in `HTCV_DATA`, then in the cache, then at its official address. Every error is one
+# line naming the file, the expected and the found checksum.
+
+BIG = 32 * 2**20  # bytes; the checksum of a larger file is remembered while size and time stay the same
+
+
+def find(file: DataFile) -> tuple[str, Path] | None:
+    """The place that has this file and its path there; None if no place has it. Nothing is checked."""
+    if file.bundled is not None:
+        return ("repository", file.bundled) if file.bundled.is_file() else None
+    for place, folder in search_folders():
+        if (folder / file.path).is_file():
+            return place, folder / file.path
+    return None
+
+
+def missing(manifest: Manifest) -> list[DataFile]:
+    """The files that a `fetch` would have to download."""
+    return [file for file in manifest.files if find(file) is None]
+
+
+def locate(manifest: Manifest) -> dict[str, Path]:
+    """Paths of all files by file name, checked; DataError for a missing or changed one. Downloads nothing."""
+    return {file.name: check(file, _found(file)) for file in manifest.files}
+
+
+def verify(manifest: Manifest) -> dict[str, Path]:
+    """As `locate`, but reads every byte again instead of remembering that a big file was right before."""
+    return {file.name: check(file, _found(file), remember=False) for file in manifest.files}
+
+
+def fetch(manifest: Manifest, progress: bool = True) -> dict[str, Path]:
+    """As `locate`, but a missing file is downloaded from its official address into the cache."""
+    paths = {}
+    for file in manifest.files:
+        if find(file) is None and file.url and file.bundled is None:
+            paths[file.name] = download(file, progress)
+        else:
+            paths[file.name] = check(file, _found(file))
+    return paths
+
+
+def checksum(path: Path, algorithm: str) -> str:
+    """`algorithm:hex` of a file."""
+    with path.open("rb") as stream:
+        return f"{algorithm}:{hashlib.file_digest(stream, algorithm).hexdigest()}"
+
+
+def check(file: DataFile, path: Path, remember: bool = True) -> Path:
+    """The path, if the file there is the expected one; DataError otherwise."""
+    stat = path.stat()
+    stamp = [file.checksum, stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24]
+    note = cache_folder() / "verified" / f"{place}.json"
+    if remember and stat.st_size >= BIG and _read_note(note) == stamp:
+        return path
+    found = checksum(path, file.checksum.split(":")[0])
+    if found != file.checksum:
+        bytes_too = file.size is not None and file.size != stat.st_size
+        size = f" ({stat.st_size} bytes instead of {file.size})" if bytes_too else ""
+        raise DataError(f"{path}: wrong checksum, expected {file.checksum}, found {found}{size}")
+    if stat.st_size >= BIG:
+        _write_note(note, stamp)
+    return path
+
+
+def download(file: DataFile, progress: bool = True) -> Path:
+    """Fetch one file into the cache; it appears there only when its checksum is right."""
+    import pooch
+    from filelock import FileLock
+
+    target = cache_folder() / "data" / file.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pooch.get_logger().setLevel("WARNING")
+    with FileLock(f"{target}.lock"):
+        if target.is_file():  # another process was faster
+            return check(file, target)
+        part = target.with_name(f"{target.name}.part")
+        part.unlink(missing_ok=True)
+        bar = progress and sys.stderr.isatty() and os.environ.get("HTCV_BATCH") != "1"
+        if progress and not bar:
+            size = f" ({file.size / 2**20:.0f} MiB)" if file.size else ""
+            print(f"downloading {file.url}{size}", file=sys.stderr, flush=True)
+        try:
+            pooch.retrieve(file.url, known_hash=None, fname=part.name, path=part.parent,
+                           downloader=pooch.HTTPDownloader(progressbar=bar, timeout=60))
+            check(file, part, remember=False)
+        except DataError as error:
+            raise DataError(f"{file.path} from {file.url}: {str(error).split(': ', 1)[-1]}") from error
+        except (OSError, ValueError) as error:  # requests' errors are OSErrors
+            raise DataError(f"{file.path}: expected {file.checksum}, found nothing: cannot download "
+                            f"{file.url}: {error}") from error
+        else:
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+    return target
+
+
+def _found(file: DataFile) -> Path:
+    if (hit := find(file)) is not None:
+        return hit[1]
+    text = f"{file.path}: expected {file.checksum}, found no such file"
+    if file.bundled is not None:
+        raise DataError(f"{text} in the repository ({file.bundled.parent}): restore it from git")
+    folders = " or ".join(f"{place} ({folder})" for place, folder in search_folders())
+    if file.url:
+        raise DataError(f"{text} in {folders}: run `htcv data fetch`, "
+                        "or set HTCV_DATA to a folder that has it")
+    raise DataError(f"{text} in {folders}, and it has no public address: "
+                    f"set HTCV_DATA to the folder that holds {file.path}")
+
+
+def _read_note(note: Path) -> list | None:
+    try:
+        return json.loads(note.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _write_note(note: Path, stamp: list) -> None:
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=note.parent, delete=False) as stream:
+            json.dump(stamp, stream)
+        os.replace(stream.name, note)
+    except OSError:  # a cache that cannot be written costs time, nothing else
+        pass

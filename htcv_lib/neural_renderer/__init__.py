@@ -1,0 +1,48 @@
+"""A GAN that renders Phong-shaded spheres from ten scene parameters, and coordinate networks that do it better.
+
+Read in this order:
+    phong.py        the exact renderer, in the camera's frame
+    scenes.py       which scenes are drawn, in batches rendered while training
+    generators.py   models 0 to 3 of the report;  critics.py  their discriminators
+    game.py         regression, the conditional GAN, its rules of balance
+    coordinates.py  one pixel at a time
+    losses.py       masked L1, VGG
+    scores.py       scores of pictures and of sets;  regions.py  of the object alone, and as the report had them
+    baselines.py    black, mean, nearest scene
+    figures.py      the balance of the two players
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "baselines": ["AllBlack", "MeanImage", "NearestScene"],
+    "coordinates": [
+        "CoordinateNet", "PixelBatches", "PixelFeatures", "PixelOutput", "predict_image", "sample_pixels",
+    ],
+    "critics": ["SphereDiscriminator", "make_discriminator"],
+    "figures": ["balance_curves"],
+    "game": [
+        "Balance", "after", "balance_frame", "balance_summary", "change", "coordinate_objective",
+        "discriminator_accuracy", "discriminator_objective", "drift", "during", "generator_objective",
+        "make_balance", "regression_objective", "swing",
+    ],
+    "generators": ["SphereGenerator", "init_dcgan", "make_generator"],
+    "losses": ["masked_l1_loss", "require_vgg", "vgg_loss"],
+    "phong": [
+        "Projected", "SCENE_FIELDS", "Scene", "coverage", "lit_fraction", "projected", "render", "render_plain",
+        "silhouette", "split_scene",
+    ],
+    "regions": [
+        "box_mask", "box_mse", "box_psnr", "box_ssim", "brightest_spot", "by_coverage", "flat_ssim",
+        "highlight_error", "mean_l1_reported", "picture_silhouette", "silhouette_iou", "ssim_reported", "stretched",
+        "visible_box",
+    ],
+    "scenes": [
+        "CORNERS", "SAMPLERS", "SceneBatches", "corner_of", "corner_scenes", "encode_scene", "in_corner",
+        "looks_at_object", "outside_corners", "sample_scenes", "scene_batch", "sweep_scenes", "test_scenes",
+    ],
+    "scores": [
+        "Sheet", "contact_sheet", "coverage_frame", "evaluate_rendering", "score_pictures", "score_rendering",
+        "summarize_scores",
+    ],
+})

@@ -1,0 +1,160 @@
+"""Photographs of pets with trimaps, and your own photographs."""
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from htcv_lib.data.files import cached_arrays, fetch, read_members
+from htcv_lib.data.manifest import DataError, Manifest, load_manifest
+from htcv_lib.data.sets import SegmentationSet
+
+# Oxford-IIIT Pet (Parkhi et al., 2012): photographs and trimaps as uint8 tensors.
+
+PET_CLASSES = ("pet", "background", "border")  # trimap values 1, 2, 3
+MASK_RESIZE = ("nearest", "bilinear")
+
+
+def load_pets(dataset: str | Manifest, split: str, size: int,
+              mask_resize: str = "nearest") -> SegmentationSet:
+    """One split, every image squashed to `size` x `size` pixels.
+
+    Args:
+        dataset: "oxford_pets", "oxford_pets_630", either with "/sample", or a manifest of the same layout.
+        split: "train", "val" or "test"; or several, "train+val", one after the other.
+        size: Side in pixels.
+        mask_resize: "nearest"; or "bilinear", which repeats the report's mistake (see `trimap_classes`).
+
+    Shapes:
+        images: (N, 3, size, size) uint8
+        masks:  (N, size, size) uint8, index into PET_CLASSES
+    """
+    if mask_resize not in MASK_RESIZE:
+        raise ValueError(f"mask_resize must be one of {MASK_RESIZE}, got {mask_resize!r}")
+    manifest = load_manifest(dataset)
+    if "+" in split:
+        parts = [load_pets(manifest, part, size, mask_resize) for part in split.split("+")]
+        return SegmentationSet(torch.cat([part.images for part in parts]), torch.cat([part.masks for part in parts]),
+                               [name for part in parts for name in part.names], PET_CLASSES)
+    manifest.split(split)
+    paths = fetch(manifest)
+    key = {"kind": "pets", "data": manifest.digest, "split": split, "size": size, "mask_resize": mask_resize}
+    arrays = cached_arrays(key, lambda: decode_pets(manifest, paths, split, size, mask_resize))
+    images, masks = torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["masks"])
+    return SegmentationSet(images, masks, arrays["names"].tolist(), PET_CLASSES)
+
+
+def split_names(manifest: Manifest, paths: Mapping[str, Path], split: str) -> list[str]:
+    """The image names of a split; the first word of each line of the official list that is no comment."""
+    chosen = manifest.split(split)
+    wanted = chosen.rule["list"]
+    for path in sorted(paths.values(), key=lambda path: path.stat().st_size):  # lists are in the small one
+        for _, content in read_members(path, lambda name: name == wanted):
+            lines = [line.split() for line in content.decode().splitlines()]
+            names = [line[0] for line in lines if line and not line[0].startswith("#")]
+            return chosen.select(names, manifest.name)
+    raise DataError(f"{manifest.name}: no {wanted} in {', '.join(map(str, paths.values()))}")
+
+
+def decode_pets(manifest: Manifest, paths: Mapping[str, Path], split: str, size: int,
+                mask_resize: str) -> dict[str, np.ndarray]:
+    """Arrays `images`, `masks` and `names` of a split, read from its archives in one pass each."""
+    names = split_names(manifest, paths, split)
+    jobs = {f"images/{name}.jpg": ("image", i) for i, name in enumerate(names)}
+    jobs |= {f"annotations/trimaps/{name}.png": ("mask", i) for i, name in enumerate(names)}
+    images = np.empty((len(names), 3, size, size), np.uint8)
+    masks = np.empty((len(names), size, size), np.uint8)
+
+    def decode(member: tuple[str, bytes]) -> str:
+        name, content = member
+        kind, i = jobs[name]
+        try:
+            if kind == "image":
+                images[i] = squashed_image(content, size)
+            else:
+                masks[i] = trimap_classes(content, size, mask_resize)
+        except (UnidentifiedImageError, OSError, ValueError) as error:
+            raise DataError(f"{manifest.name}: {name} cannot be decoded: {error}") from error
+        return name
+
+    seen = set()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for path in paths.values():
+            members: Iterator[tuple[str, bytes]] = read_members(path, jobs.__contains__)
+            while block := list(islice(members, 128)):  # bounds what waits in memory
+                seen.update(pool.map(decode, block))
+    if absent := sorted(set(jobs) - seen):
+        raise DataError(f"{manifest.name}: {len(absent)} of {len(jobs)} members absent, first {absent[0]}")
+    return {"images": images, "masks": masks, "names": np.array(names)}
+
+
+def squashed_image(content: bytes, size: int) -> np.ndarray:
+    """An encoded photograph as (3, size, size) uint8, antialiased bilinear, aspect ratio not kept."""
+    image = Image.open(io.BytesIO(content))
+    image.draft("RGB", (2 * size, 2 * size))  # JPEG only: decode at 1/2, 1/4 or 1/8 when that stays larger
+    image = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def trimap_classes(content: bytes, size: int, mask_resize: str = "nearest") -> np.ndarray:
+    """An encoded trimap (1 pet, 2 background, 3 border) as (size, size) uint8 class indices.
+
+    "bilinear" does what the report did: the trimap was resized like a photograph, divided by 255,
+    multiplied by 255, lowered by one and truncated. Rounding back to 8 bits after interpolation turns
+    the middle of a step from pet (1) to border (3) into background (2).
+    """
+    trimap = Image.open(io.BytesIO(content))
+    if trimap.mode == "P":
+        trimap = Image.fromarray(np.asarray(trimap))  # the values are the palette indices
+    if trimap.mode != "L":
+        raise ValueError(f"a trimap is one 8-bit channel, got mode {trimap.mode}")
+    low, high = trimap.getextrema()
+    if low < 1 or high > len(PET_CLASSES):
+        raise ValueError(f"trimap values must be 1, 2 or 3, found {low} to {high}")
+    how = Image.Resampling.NEAREST if mask_resize == "nearest" else Image.Resampling.BILINEAR
+    return np.asarray(trimap.resize((size, size), how)) - np.uint8(1)  # v / 255 * 255 - 1 is exact here
+
+
+# Your own photographs: a folder of pictures, no masks.
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def load_photos(folder: str | Path, size: int) -> SegmentationSet:
+    """Every picture of a folder, sorted by name, squashed to `size` x `size` as the pet photographs are.
+
+    Pictures of any size, aspect ratio and mode are taken, upright as their EXIF data say; transparent parts
+    become white. Other files are ignored.
+
+    Shapes:
+        images: (N, 3, size, size) uint8; `masks` is None
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder of photographs")
+    paths = sorted(path for path in folder.iterdir()
+                   if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    if not paths:
+        raise DataError(f"{folder}: no photographs in it ({', '.join(SUFFIXES)})")
+    images = np.stack([squashed_photo(path, size) for path in paths])
+    return SegmentationSet(torch.from_numpy(images), None, [path.name for path in paths], PET_CLASSES)
+
+
+def squashed_photo(path: Path, size: int) -> np.ndarray:
+    """One picture file as (3, size, size) uint8."""
+    try:
+        with Image.open(path) as photo:
+            photo.draft("RGB", (2 * size, 2 * size))
+            photo = ImageOps.exif_transpose(photo)
+            if photo.has_transparency_data:
+                photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo.convert("RGBA"))
+            photo = photo.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as a picture: {error}") from error
+    return np.asarray(photo).transpose(2, 0, 1)

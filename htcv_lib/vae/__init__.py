@@ -1,0 +1,35 @@
+"""Label-conditioned VAEs on MNIST and CIFAR-10 (ERA V1, Session 18): redraw a picture under another label.
+
+Read in this order:
+    model.py      the VAE that is told a label, and the chapter's by name
+    networks.py   encoders and decoders: digits, ResNets, dense, patches
+    objective.py  reconstruction, divergence, label loss; the scores of a split
+    losses.py     log-likelihoods and the divergence
+    judge.py      classifiers that guide and judge
+    scores.py     swap success, style kept, rows of pictures
+    data.py       MNIST and CIFAR-10
+    baselines.py  PCA, class means, the image itself
+    figures.py    latent map, drawing of the network
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "baselines": ["ClassPrototypes", "ImageCopy", "PCA"],
+    "data": ["RandomShift", "RandomTurn", "load_cifar10", "load_mnist", "small_augmentation"],
+    "figures": ["draw_vae", "latent_map"],
+    "judge": [
+        "PlainClassifier", "classification_objective", "evaluate_classifier", "make_classifier", "predict_labels",
+    ],
+    "losses": ["discretized_logistic_log_likelihood", "gaussian_log_likelihood", "kl_divergence", "kl_sample"],
+    "model": ["Gaussian", "LabelVAE", "VAEOutput", "make_label_vae"],
+    "networks": [
+        "DenseDecoder", "DenseEncoder", "DigitDecoder", "DigitEncoder", "PatchDecoder", "PatchEncoder",
+        "ResNet34Encoder", "ResNet9Decoder", "ResNet9Encoder", "start_from_pca",
+    ],
+    "objective": ["evaluate_pictures", "evaluate_vae", "perturb_labels", "vae_objective"],
+    "scores": [
+        "interpolation", "other_labels", "relabel_grid", "style_correlation", "style_descriptors", "style_kept",
+        "swap_success", "traversal",
+    ],
+})

@@ -1,0 +1,225 @@
+"""Variational autoencoders that are told a label, and the chapter's by name."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from htcv_lib.vae.networks import (
+    DenseDecoder,
+    DenseEncoder,
+    DigitDecoder,
+    DigitEncoder,
+    PatchDecoder,
+    PatchEncoder,
+    ResNet9Decoder,
+    ResNet9Encoder,
+    ResNet34Encoder,
+)
+
+# Variational autoencoders (Kingma & Welling, 2014, arXiv:1312.6114) that are told a label.
+#
+# Two kinds. The ERA V1 Session 18 report adds an embedding of the label to mean and log-variance of the
+# posterior and decodes from z alone, under the prior N(0, I). The conditional kind (Sohn et al., 2015)
+# tells the label to the posterior, the prior and the decoder, so that z need not repeat it and the label
+# can be exchanged for z kept (the analogies of Kingma et al., 2014, arXiv:1406.5298).
+
+
+class Gaussian(NamedTuple):
+    """Independent normal distributions."""
+
+    mu: Tensor  # (B, L)
+    logvar: Tensor  # (B, L)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """One reparametrised draw, (B, L); the noise is made where the generator lives."""
+        place = self.mu.device if generator is None else generator.device
+        noise = torch.randn(self.mu.shape, generator=generator, device=place, dtype=self.mu.dtype)
+        return self.mu + (0.5 * self.logvar).exp() * noise.to(self.mu.device)
+
+
+class VAEOutput(NamedTuple):
+    """A reconstruction and what it was made from."""
+
+    pred: Tensor  # (B, C, H, W)  images have [0, 1]; not clipped
+    z: Tensor  # (B, L)
+    posterior: Gaussian
+    prior: Gaussian
+
+
+class LabelVAE(nn.Module):
+    """Encoder, two linear maps and label embeddings to the posterior, decoder.
+
+    Args:
+        encoder: (B, C, H, W) in normalised units, (image - mean) / std, -> (B, features).
+        decoder: z (B, latent) -> (B, C, H, W) in normalised units; called with (z, label) if conditional.
+        features: Width of the encoder's output.
+        latent: L, the size of z.
+        mean, std: Of the training images, one number a channel.
+        conditional: Prior and decoder know the label too. Every label embedding then starts at zero,
+            the prior thus at N(0, I); otherwise the posterior's start as N(0, 1) draws, as in the report.
+        scale_shape: Of `log_scale`, the learned log of the likelihood's scale: () is one number for all
+            pixels, (C, H, W) one for each. Its units are those the likelihood is computed in.
+        init_log_scale: Where `log_scale` starts.
+        prior_gain: Factor on the embeddings of the prior's means: with an optimizer like Adam, which moves every
+            parameter by about its learning rate, they move so many times as fast as the rest.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        features: int,
+        latent: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        num_classes: int = 10,
+        conditional: bool = False,
+        scale_shape: Sequence[int] = (),
+        init_log_scale: float = 0.0,
+        prior_gain: float = 1.0,
+    ):
+        super().__init__()
+        self.latent = latent
+        self.prior_gain = prior_gain
+        self.conditional = conditional
+        self.encoder = encoder
+        self.decoder = decoder
+        self.to_mu = nn.Linear(features, latent)
+        self.to_logvar = nn.Linear(features, latent)
+        self.label_mu = nn.Embedding(num_classes, latent)
+        self.label_logvar = nn.Embedding(num_classes, latent)
+        if conditional:
+            self.prior_mu = nn.Embedding(num_classes, latent)
+            self.prior_logvar = nn.Embedding(num_classes, latent)
+            for table in (self.label_mu, self.label_logvar, self.prior_mu, self.prior_logvar):
+                nn.init.zeros_(table.weight)
+        self.log_scale = nn.Parameter(torch.full(tuple(scale_shape), float(init_log_scale)))
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(-1, 1, 1))
+
+    def encode(self, image: Tensor, label: Tensor) -> Gaussian:
+        """Posterior of z: image (B, C, H, W) in [0, 1], label (B,)."""
+        check_labels(label, len(image))
+        h = self.encoder((image - self.mean) / self.std)  # (B, features)
+        return Gaussian(self.to_mu(h) + self.label_mu(label), self.to_logvar(h) + self.label_logvar(label))
+
+    def prior(self, label: Tensor) -> Gaussian:
+        """Prior of z for each label (B,); N(0, I) for all unless conditional."""
+        check_labels(label, len(label))
+        if self.conditional:
+            return Gaussian(self.prior_gain * self.prior_mu(label), self.prior_logvar(label))
+        zeros = self.to_mu.weight.new_zeros(len(label), self.latent)
+        return Gaussian(zeros, zeros)
+
+    def decode(self, z: Tensor, given: Tensor) -> Tensor:
+        """Picture of z under the given label (which only a conditional model looks at), not clipped."""
+        check_labels(given, len(z))
+        pred = self.decoder(z, given) if self.conditional else self.decoder(z)
+        return pred * self.std + self.mean
+
+    def forward(self, image: Tensor, label: Tensor, sample: bool = True) -> VAEOutput:
+        """Reconstruct from one draw of the posterior, or from its mean.
+
+        `label` is the label the model is told: the report's may be wrong, a conditional model's is the own.
+        """
+        posterior = self.encode(image, label)
+        z = posterior.sample() if sample else posterior.mu
+        return VAEOutput(self.decode(z, label), z, posterior, self.prior(label))
+
+    def reconstruct(self, image: Tensor, label: Tensor) -> Tensor:
+        """Picture of the posterior's mean, (B, C, H, W)."""
+        return self.decode(self.encode(image, label).mu, label)
+
+    def relabel(self, image: Tensor, label: Tensor, given: Tensor) -> Tensor:
+        """The picture as the model would have it under another label, without sampling.
+
+        The report's model encodes with the given label. A conditional one encodes with the own label, then
+        takes z to the place in the given label's prior that it had in its own.
+
+        Args:
+            image: (B, C, H, W) in [0, 1].
+            label: (B,), the images' own.
+            given: (B,), those wanted.
+        """
+        return self.decode(self.latent_under(image, label, given), given)
+
+    def latent_under(self, image: Tensor, label: Tensor, given: Tensor) -> Tensor:
+        """What `relabel` decodes, (B, latent): the posterior's mean, carried to the given label."""
+        if not self.conditional:
+            return self.encode(image, given).mu
+        z = self.encode(image, label).mu
+        own, wanted = self.prior(label), self.prior(given)
+        ratio = (0.5 * (wanted.logvar - own.logvar)).exp()  # of the standard deviations
+        return wanted.mu + ratio * (z - own.mu)
+
+
+def check_labels(label: Tensor, count: int) -> None:
+    """Raise ValueError unless these are `count` integer labels; their values are not looked at."""
+    if label.shape != (count,) or label.is_floating_point():
+        raise ValueError(f"expected {count} integer labels, got {tuple(label.shape)} of {label.dtype}")
+
+
+# The label VAEs of the chapter by name.
+
+STATISTICS = {1: ((0.1307,), (0.3081,)),  # MNIST: mean and standard deviation of each channel, as the report has them
+              3: ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))}  # CIFAR-10
+PAPER_WIDTHS = (64, 128, 256, 512)
+PATCH_GAIN = 40.0  # a class is a shift of many of 512 latents; at the learning rate of the nets it is hardly learned
+
+
+def make_label_vae(network: str, shape: Sequence[int], latent: int, widths: Sequence[int] = (),
+                   conditional: bool = False, scale: str = "one", init_log_scale: float = 0.0) -> LabelVAE:
+    """A VAE that is told a label.
+
+    Args:
+        network: "digit" and "resnet9" are the report's, "resnet34" has the encoder it suggests and the decoder of
+            "resnet9"; "dense" and "patch" are ours, conditional.
+        shape: (C, H, W) of the images.
+        widths: Channels at each resolution, finest first; for "dense" and "patch" one number for each residual
+            layer of the encoder, all equal (the decoder has one more). Empty: the report's; 256, 256; 64, 64, 64.
+        scale: "one" learns one scale of the likelihood for all pixels, "pixel" one for each.
+
+    Errors: ValueError for a network that does not exist, or cannot be (un)conditional.
+    """
+    shape = tuple(shape)
+    if network not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
+    if conditional != (network in ("dense", "patch")):
+        raise ValueError(f"network {network!r} is {'not ' if conditional else ''}conditional")
+    if scale not in ("one", "pixel"):
+        raise ValueError(f"scale must be one or pixel, got {scale!r}")
+    encoder, decoder, features = NETWORKS[network](shape, latent, list(widths))
+    mean, std = STATISTICS[shape[0]]
+    return LabelVAE(encoder, decoder, features, latent, mean, std, conditional=conditional,
+                    scale_shape=shape if scale == "pixel" else (), init_log_scale=init_log_scale,
+                    prior_gain=PATCH_GAIN if network == "patch" else 1.0)
+
+
+def _digit(shape, latent, widths):
+    return DigitEncoder(10), DigitDecoder(latent), 10
+
+
+def _resnet9(shape, latent, widths):
+    widths = widths or PAPER_WIDTHS
+    return ResNet9Encoder(widths, out_features=512), ResNet9Decoder(widths, latent=latent), 512
+
+
+def _resnet34(shape, latent, widths):
+    widths = widths or PAPER_WIDTHS
+    return ResNet34Encoder(widths, out_features=512), ResNet9Decoder(widths, latent=latent), 512
+
+
+def _dense(shape, latent, widths):
+    width, blocks = (widths[0], len(widths)) if widths else (256, 2)
+    pixels = shape[0] * shape[1] * shape[2]
+    return (DenseEncoder(pixels, width, blocks), DenseDecoder(latent, shape, width, blocks + 1), width)
+
+
+def _patch(shape, latent, widths):
+    width, blocks = (widths[0], len(widths)) if widths else (64, 3)
+    return (PatchEncoder(shape, latent, width, blocks), PatchDecoder(latent, shape, width, blocks + 1), latent)
+
+
+NETWORKS = {"digit": _digit, "resnet9": _resnet9, "resnet34": _resnet34, "dense": _dense, "patch": _patch}

@@ -1,0 +1,362 @@
+"""Encoders and decoders of the label VAEs: the report's for digits, ResNets, and those done well."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from htcv_lib.networks import BLOCKS, stage
+from htcv_lib.vae.model import LabelVAE
+
+
+class ResNet34Encoder(nn.Sequential):
+    """A stem, stages of 3, 4, 6 and 3 basic blocks, global average pooling, a linear layer.
+
+    Args:
+        widths: Channels of the four stages; the stem has those of the first.
+
+    Shapes: (B, in_channels, 32, 32) -> (B, out_features)
+    """
+
+    def __init__(
+        self, widths: Sequence[int] = (64, 128, 256, 512), out_features: int = 512, in_channels: int = 3
+    ):
+        channels = [widths[0], *widths]
+        stem = nn.Sequential(
+            nn.Conv2d(in_channels, widths[0], kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+        )
+        stages = [
+            stage(before, after, blocks, stride)
+            for (before, after), blocks, stride in zip(pairwise(channels), BLOCKS, (1, 2, 2, 2), strict=True)
+        ]
+        head = nn.Linear(widths[-1], out_features)
+        super().__init__(stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+# Encoder and decoder of the ERA V1 Session 18 report's MNIST VAE, 5,196 and 7,137 parameters.
+#
+# The encoder is the report's "8000-parameter" MNIST classifier; with ten outputs it is that classifier
+# (and the guide that reads the label off a reconstruction). No convolution is padded.
+
+
+def digit_conv(in_channels: int, out_channels: int) -> nn.Sequential:
+    """3x3 convolution, ReLU, batch normalization: (B, in, H, W) -> (B, out, H - 2, W - 2)."""
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3), nn.ReLU(), nn.BatchNorm2d(out_channels))
+
+
+def digit_transposed(in_channels: int, out_channels: int) -> nn.Sequential:
+    """3x3 transposed convolution, ReLU, batch normalization: (B, in, H, W) -> (B, out, H + 2, W + 2)."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(in_channels, out_channels, 3), nn.ReLU(), nn.BatchNorm2d(out_channels)
+    )
+
+
+class DigitEncoder(nn.Sequential):
+    """Six 3x3 convolutions and two 1x1, one halving, global average pooling.
+
+    Shapes: (B, 1, 28, 28) -> (B, out_features); logits of the ten digits when it serves as a classifier
+    """
+
+    def __init__(self, out_features: int = 10):
+        super().__init__(
+            digit_conv(1, 10),
+            digit_conv(10, 10),
+            digit_conv(10, 11),  # (B, 11, 22, 22)
+            nn.MaxPool2d(2),
+            nn.Conv2d(11, 10, kernel_size=1),
+            digit_conv(10, 10),
+            digit_conv(10, 10),
+            digit_conv(10, 11),  # (B, 11, 5, 5)
+            nn.Conv2d(11, out_features, kernel_size=1),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+
+
+class DigitDecoder(nn.Sequential):
+    """Eight 3x3 transposed convolutions and one nearest-neighbour doubling; the output is linear.
+
+    Shapes: (B, latent) -> (B, 1, 28, 28), in normalised units
+    """
+
+    def __init__(self, latent: int = 10):
+        super().__init__(
+            nn.Unflatten(1, (latent, 1, 1)),
+            digit_transposed(latent, 11),
+            digit_transposed(11, 10),
+            digit_transposed(10, 10),
+            digit_transposed(10, 11),
+            nn.ConvTranspose2d(11, 11, kernel_size=3),  # (B, 11, 11, 11)
+            nn.Upsample(scale_factor=2, mode="nearest"),
+            digit_transposed(11, 10),
+            digit_transposed(10, 10),
+            nn.ConvTranspose2d(10, 1, kernel_size=3),
+        )
+
+
+# ResNet-9 (Page, 2018, "How to train your ResNet"; the DAWNBench entry of Kakao Brain), and its mirror.
+#
+# Encoder and decoder of the ERA V1 Session 18 report's CIFAR-10 VAE, layer by layer: convolutions with bias, pooling
+# before normalization, dropout after every ReLU. At the report's widths 6.83 and 11.03 million parameters.
+
+WIDTHS = (64, 128, 256, 512)
+
+
+def resnet_conv(in_channels: int, out_channels: int, dropout: float, pool: bool = False) -> nn.Sequential:
+    """3x3 convolution, maybe 2x2 max-pooling, batch normalization, ReLU, dropout."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1),
+        *([nn.MaxPool2d(2)] if pool else []),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )
+
+
+def resnet_transposed(in_channels: int, out_channels: int, dropout: float, double: bool = False) -> nn.Sequential:
+    """Maybe a nearest-neighbour doubling, 3x3 transposed convolution, batch normalization, ReLU, dropout."""
+    return nn.Sequential(
+        *([nn.Upsample(scale_factor=2, mode="nearest")] if double else []),
+        nn.ConvTranspose2d(in_channels, out_channels, kernel_size=3, padding=1),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )
+
+
+class Residual(nn.Module):
+    """`x + body(x)`: (B, C, H, W) -> the same."""
+
+    def __init__(self, *body: nn.Module):
+        super().__init__()
+        self.body = nn.Sequential(*body)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class ResNet9Encoder(nn.Sequential):
+    """Eight convolutions in four stages, global max-pooling and a linear layer.
+
+    With ten outputs it is the report's CIFAR-10 classifier, the guide.
+
+    Shapes: (B, in_channels, 32, 32) -> (B, out_features)
+    """
+
+    def __init__(self, widths: Sequence[int] = WIDTHS, out_features: int = 512, dropout: float = 0.1,
+                 in_channels: int = 3):
+        first, second, third, fourth = widths
+        super().__init__(
+            resnet_conv(in_channels, first, dropout),
+            nn.Sequential(resnet_conv(first, second, dropout, pool=True),
+                          Residual(resnet_conv(second, second, dropout), resnet_conv(second, second, dropout))),
+            resnet_conv(second, third, dropout, pool=True),
+            nn.Sequential(resnet_conv(third, fourth, dropout, pool=True),
+                          Residual(resnet_conv(fourth, fourth, dropout), resnet_conv(fourth, fourth, dropout))),
+            nn.AdaptiveMaxPool2d(1),  # 4x4 for images of 32x32
+            nn.Flatten(),
+            nn.Linear(fourth, out_features),
+        )
+
+
+class ResNet9Decoder(nn.Sequential):
+    """The encoder's stages in reverse; each doubling stands where the encoder halves; linear output.
+
+    Shapes: (B, latent) -> (B, out_channels, 32, 32), in normalised units
+    """
+
+    def __init__(self, widths: Sequence[int] = WIDTHS, latent: int = 512, out_channels: int = 3, dropout: float = 0.1):
+        first, second, third, fourth = widths
+        super().__init__(
+            nn.Sequential(nn.Linear(latent, fourth), nn.Unflatten(1, (fourth, 1, 1))),
+            nn.ConvTranspose2d(fourth, fourth, kernel_size=4),  # (B, fourth, 4, 4)
+            nn.Sequential(Residual(resnet_transposed(fourth, fourth, dropout), resnet_transposed(fourth, fourth, dropout)),
+                          resnet_transposed(fourth, third, dropout, double=True)),
+            resnet_transposed(third, second, dropout, double=True),
+            nn.Sequential(Residual(resnet_transposed(second, second, dropout), resnet_transposed(second, second, dropout)),
+                          resnet_transposed(second, first, dropout, double=True)),
+            nn.ConvTranspose2d(first, out_channels, kernel_size=3, padding=1),
+        )
+
+
+# Fully connected encoder and decoder for small pictures: the VAE done well on MNIST.
+
+
+class ResidualLayer(nn.Module):
+    """`h + f(h)` with f = layer norm, linear, GELU, linear: (B, width) -> (B, width)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.change = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.change(h)
+
+
+class DenseEncoder(nn.Module):
+    """A linear layer over all pixels, residual layers, layer norm and GELU.
+
+    Shapes:
+        image:  (B, C, H, W), in normalised units, C * H * W = `pixels`
+        return: (B, width) features
+    """
+
+    def __init__(self, pixels: int = 784, width: int = 256, num_blocks: int = 1):
+        super().__init__()
+        self.stem = nn.Linear(pixels, width)
+        self.blocks = nn.Sequential(*(ResidualLayer(width) for _ in range(num_blocks)))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return F.gelu(self.norm(self.blocks(self.stem(image.flatten(1)))))
+
+
+class DenseDecoder(nn.Module):
+    """Latent and label in, pixels out: the mirror of `DenseEncoder`.
+
+    Shapes:
+        z:      (B, latent)
+        label:  (B,) int64, handed over as one-hot
+        return: (B, *shape), in normalised units
+    """
+
+    def __init__(self, latent: int = 10, shape: Sequence[int] = (1, 28, 28), width: int = 256, num_blocks: int = 2,
+                 num_classes: int = 10):
+        super().__init__()
+        self.num_classes = num_classes
+        self.shape = tuple(shape)
+        self.stem = nn.Linear(latent + num_classes, width)
+        self.blocks = nn.Sequential(*(ResidualLayer(width) for _ in range(num_blocks)))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, torch.Size(self.shape).numel())
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        known = F.one_hot(label, self.num_classes).to(z.dtype)
+        h = self.blocks(self.stem(torch.cat([z, known], dim=1)))
+        return self.head(F.gelu(self.norm(h))).view(-1, *self.shape)
+
+
+# Encoder and decoder on patches, each a linear map plus what a small convolutional net adds to it.
+#
+# The linear maps can start as those of probabilistic PCA (Tipping & Bishop, 1999), the best linear VAE there is, so
+# that training begins where a linear method ends. The VAE done well on CIFAR-10.
+
+
+class PatchBlock(nn.Module):
+    """`h + f(h)` with f = group norm, conv 3x3, GELU, conv 3x3; the last starts at zero. (B, C, h, w) -> the same."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.second(F.gelu(self.first(self.norm(h))))
+
+
+class PatchEncoder(nn.Module):
+    """`linear(image) + net(image)`; the net sees patches as channels and starts at zero.
+
+    Args:
+        shape: (C, H, W); H and W multiples of `patch`.
+        features: Width of the output, at the same time the latent size if the linear map starts as PCA.
+
+    Shapes:
+        image:  (B, C, H, W), in normalised units
+        return: (B, features)
+    """
+
+    def __init__(self, shape: Sequence[int] = (3, 32, 32), features: int = 512, width: int = 64, num_blocks: int = 2,
+                 patch: int = 4):
+        super().__init__()
+        channels, height, breadth = shape
+        self.patch = patch
+        self.linear = nn.Linear(channels * height * breadth, features)
+        self.stem = nn.Conv2d(channels * patch**2, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(PatchBlock(width) for _ in range(num_blocks)))
+        self.head = nn.Linear(width * (height // patch) * (breadth // patch), features)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        h = self.blocks(self.stem(F.pixel_unshuffle(image, self.patch)))
+        return self.linear(image.flatten(1)) + self.head(F.gelu(h).flatten(1))
+
+
+class PatchDecoder(nn.Module):
+    """`linear(z) + net(linear(z), label)`: the net retouches the linear picture, told what it should show.
+
+    Shapes:
+        z:      (B, latent)
+        label:  (B,) int64
+        return: (B, *shape), in normalised units
+    """
+
+    def __init__(self, latent: int = 512, shape: Sequence[int] = (3, 32, 32), width: int = 64, num_blocks: int = 3,
+                 patch: int = 4, num_classes: int = 10):
+        super().__init__()
+        channels, height, breadth = shape
+        self.shape = tuple(shape)
+        self.patch = patch
+        self.linear = nn.Linear(latent, channels * height * breadth)
+        self.stem = nn.Conv2d(channels * patch**2, width, 3, padding=1)
+        self.label = nn.Embedding(num_classes, width * (height // patch) * (breadth // patch))
+        self.blocks = nn.Sequential(*(PatchBlock(width) for _ in range(num_blocks)))
+        self.head = nn.Conv2d(width, channels * patch**2, 3, padding=1)
+        nn.init.normal_(self.label.weight, std=0.1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        picture = self.linear(z).view(-1, *self.shape)
+        h = self.stem(F.pixel_unshuffle(picture, self.patch))
+        h = self.blocks(h + self.label(label).view_as(h))
+        return picture + F.pixel_shuffle(self.head(F.gelu(h)), self.patch)
+
+
+@torch.no_grad()
+def start_from_pca(model: LabelVAE, images: Tensor, likelihood: str) -> LabelVAE:
+    """Set the linear maps of a patch VAE to probabilistic PCA of some pictures (Tipping & Bishop, 1999, section 3).
+
+    The latents get unit variance over these pictures, in order of what they explain; the posterior's variances and
+    the likelihood's scale become those of that model. What its nets add starts at zero.
+
+    Args:
+        model: With `PatchEncoder` and `PatchDecoder`, as many features as latents, conditional.
+        images: (N, C, H, W) in [0, 1], N larger than the number of latents.
+        likelihood: "gaussian", whose scale is a standard deviation in normalised units, or "discrete": the scale of a
+            logistic in those of the images, given the same standard deviation.
+    """
+    encoder, decoder, latent = model.encoder, model.decoder, model.latent
+    if len(images) <= latent or encoder.linear.out_features != latent:
+        raise ValueError(f"{latent} components need as many features, here {encoder.linear.out_features}, and more "
+                         f"pictures, here {len(images)}")
+    flat = ((images - model.mean) / model.std).flatten(1)
+    mean = flat.mean(0)
+    values, vectors = torch.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
+    noise = values[:-latent].mean().clamp(min=1e-6)  # variance left out, per pixel value
+    kept = values[-latent:].flip(0).clamp(min=2 * noise)  # (latent,) variance along each component
+    basis = vectors[:, -latent:].flip(1)  # (pixels, latent)
+    scale = (kept - noise).sqrt()
+    decoder.linear.weight.copy_(basis * scale)
+    decoder.linear.bias.copy_(mean)
+    encoder.linear.weight.copy_((basis * (scale / kept)).T)
+    encoder.linear.bias.copy_(-encoder.linear.weight @ mean)
+    nn.init.eye_(model.to_mu.weight)
+    nn.init.zeros_(model.to_mu.bias)
+    nn.init.zeros_(model.to_logvar.weight)
+    model.to_logvar.bias.copy_((noise / kept).log())
+    per_deviation = 1.0 if likelihood == "gaussian" else model.std.mean() * math.sqrt(3) / math.pi
+    model.log_scale.copy_((noise.sqrt() * per_deviation).log().expand_as(model.log_scale))
+    return model
