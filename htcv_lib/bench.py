@@ -33,7 +33,7 @@ from htcv_lib.pets_unet.data import load_pets
 from htcv_lib.pets_unet.networks import UNet
 from htcv_lib.vae.data import load_cifar10, load_mnist
 from htcv_lib.vae.judge import make_classifier
-from htcv_lib.vae.model import make_label_vae
+from htcv_lib.vae.networks import make_label_vae
 from htcv_lib.vae.objective import vae_objective
 
 # `htcv bench`: our training loop, renderer and runner, each against what one would use instead.
@@ -333,7 +333,8 @@ class SmallPictures(Pictures):
 
 # The assignment's way to draw scenes, with OpenGL: the mesh of a sphere, `segments` by `segments / 2`, and a shader.
 #
-# Shares nothing with `data.render`, not even constants, so it checks that too. Needs moderngl, which is not a dependency:
+# Shares nothing with `data.render`, not even constants, so it checks that too. Needs moderngl, which is not a
+# dependency:
 # where it is installed, `htcv bench phong` and a test use it.
 
 VERTEX = """#version 330

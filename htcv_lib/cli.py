@@ -55,7 +55,7 @@ def status(options: argparse.Namespace) -> int:
 
 def data(options: argparse.Namespace) -> int:
     """List, fetch or verify data sets."""
-    from htcv_lib.data.report import fetch_data, list_data, verify_data
+    from htcv_lib.data.files import fetch_data, list_data, verify_data
 
     if options.action == "list":
         print(list_data())

@@ -11,8 +11,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from htcv_lib.neural_renderer.regions import SSIM_RADIUS, SSIM_SIGMA
-
 Size = int | tuple[int, int]  # H = W, or (H, W)
 
 
@@ -35,6 +33,9 @@ def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
     c1, c2 = 0.01**2, 0.03**2
     luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
     return luminance * (2 * (xy - mean_x * mean_y) + c2) / (xx - mean_x**2 + yy - mean_y**2 + c2)
+
+
+SSIM_RADIUS, SSIM_SIGMA = 5, 1.5
 
 
 # The sRGB transfer function (IEC 61966-2-1) and its inverse, with finite gradients everywhere.

@@ -9,8 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from htcv_lib.decomposer.figures.network import draw_sequence_network
-from htcv_lib.decomposer.figures.sheets import leakage_heatmap
+from htcv_lib.decomposer.figures import draw_sequence_network, leakage_heatmap
 from htcv_lib.figures.curves import lr_range_figure
 from htcv_lib.figures.networks import draw_architecture
 from htcv_lib.runs.records import Record

@@ -4,10 +4,11 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "augment": ["ColorJitter", "Compose", "RandomFlip", "RandomResizedCrop", "augmentation"],
-    "batches": ["Batches", "FieldBatches", "TimedBatches"],
-    "files": ["locate", "missing", "read_members", "split_members", "unpack", "verify"],
+    "batches": ["Batches", "FieldBatches", "ImageSet", "SegmentationSet", "TimedBatches"],
+    "files": [
+        "fetch_data", "list_data", "locate", "missing", "read_members", "split_members", "unpack", "verify",
+        "verify_data",
+    ],
     "manifest": ["DataError", "Manifest", "cache_folder", "data_folder", "load_manifest", "manifest_names"],
-    "report": ["fetch_data", "list_data", "verify_data"],
-    "sets": ["ImageSet", "SegmentationSet"],
     "textures": ["Textures", "identity_split", "load_textures"],
 })

@@ -1,9 +1,6 @@
-"""Random changes of a whole batch at once, on the device where it lies.
+"""Random numbers of which number i depends on nothing else, and random changes of a whole batch at once."""
 
-Each piece is a callable `(batch, generator) -> batch`. A batch holds `image` (B, C, H, W) float in [0, 1]
-and, where there is one, `mask` (B, H, W) integer classes; geometry changes both alike, colour the image only.
-"""
-
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +8,18 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def stream_seed(seed: int, epoch: int, purpose: str) -> int:
+    """An independent seed for each epoch and purpose, so that what one draws never shifts another."""
+    digest = hashlib.blake2b(f"{seed}/{epoch}/{purpose}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+# Random changes of a whole batch at once, on the device where it lies.
+#
+# Each piece is a callable `(batch, generator) -> batch`. A batch holds `image` (B, C, H, W) float in [0, 1]
+# and, where there is one, `mask` (B, H, W) integer classes; geometry changes both alike, colour the image only.
 
 Batch = dict[str, Tensor]
 Augmentation = Callable[[Batch, torch.Generator], Batch]
@@ -120,3 +129,50 @@ def augmentation(name: str) -> Augmentation | None:
     if name not in recipes:
         raise ValueError(f"augmentation must be one of {', '.join(recipes)}, got {name!r}")
     return Compose(recipes[name]) if recipes[name] else None
+
+
+# Uniform random numbers of a batch of pictures: what one picture gets never depends on the others.
+
+
+class Draws:
+    """Hands out the columns of a table of uniform numbers, each once and in order.
+
+    Args:
+        numbers: (B, K) in [0, 1), one row per picture.
+
+    Errors: IndexError when all K columns are used.
+    """
+
+    def __init__(self, numbers: Tensor):
+        self.numbers = numbers
+        self.used = 0
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """(B,) uniform in [low, high)."""
+        if self.used == self.numbers.shape[1]:
+            raise IndexError(f"only {self.used} numbers were drawn per picture")
+        column = self.numbers[:, self.used]
+        self.used += 1
+        return low + (high - low) * column
+
+    def log_uniform(self, low: float, high: float) -> Tensor:
+        """(B,) with a uniform logarithm in [low, high), both positive."""
+        return low * (high / low) ** self.uniform()
+
+    def choice(self, count: int) -> Tensor:
+        """(B,) int64, each of 0 ... count - 1 equally often."""
+        return (self.uniform() * count).long().clamp_(max=count - 1)
+
+    def chance(self, probability: float) -> Tensor:
+        """(B,) bool, true with this probability."""
+        return self.uniform() < probability
+
+
+def picture_generator(seed: int, index: int, purpose: str) -> torch.Generator:
+    """The CPU generator of one picture; the same wherever and beside whichever others it is made."""
+    return torch.Generator().manual_seed(stream_seed(seed, index, purpose))
+
+
+def picture_draws(generators: Sequence[torch.Generator], columns: int, device: str | torch.device = "cpu") -> Draws:
+    """`columns` uniform numbers from each picture's generator, float32 on a device."""
+    return Draws(torch.stack([torch.rand(columns, generator=each) for each in generators]).to(device))

@@ -1,15 +1,72 @@
-"""Batches cut from a set that lives on the device, and how long a training waits for them."""
+"""Sets in memory, batches cut from them on the device, and how long a training waits for these."""
 
-import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from htcv_lib.data.augment import Augmentation
+from htcv_lib.data.augment import Augmentation, stream_seed
 from htcv_lib.training.phase import Batch
+
+# A split in memory: uint8 tensors and names.
+
+
+@dataclass(frozen=True)
+class SegmentationSet:
+    """Images with one class per pixel; photographs without masks have `masks=None`."""
+
+    images: Tensor  # (N, 3, H, W) uint8
+    masks: Tensor | None  # (N, H, W) uint8, index into `classes`
+    names: list[str]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, indices: Sequence[int]) -> "SegmentationSet":
+        """The items at these positions, in this order."""
+        where = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
+        masks = None if self.masks is None else self.masks[where]
+        names = [self.names[i] for i in where.tolist()]
+        return replace(self, images=self.images[where], masks=masks, names=names)
+
+    def to(self, device: str | torch.device) -> "SegmentationSet":
+        """The same set with its tensors on a device."""
+        masks = None if self.masks is None else self.masks.to(device)
+        return replace(self, images=self.images.to(device), masks=masks)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a batch is cut from, by field name."""
+        return {"image": self.images} | ({} if self.masks is None else {"mask": self.masks})
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images with one class each."""
+
+    images: Tensor  # (N, C, H, W) uint8
+    labels: Tensor  # (N,) uint8, index into `classes`
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, indices: Sequence[int]) -> "ImageSet":
+        """The items at these positions, in this order."""
+        where = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
+        return replace(self, images=self.images[where], labels=self.labels[where])
+
+    def to(self, device: str | torch.device) -> "ImageSet":
+        """The same set with its tensors on a device."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a batch is cut from, by field name."""
+        return {"image": self.images, "label": self.labels}
+
 
 # Batches cut from a set that lives on the device as uint8.
 
@@ -18,12 +75,6 @@ class TensorSet(Protocol):
     """Anything with tensors of one length; `image` is uint8, the other fields hold classes."""
 
     def tensors(self) -> dict[str, Tensor]: ...
-
-
-def stream_seed(seed: int, epoch: int, purpose: str) -> int:
-    """An independent seed for each epoch and purpose, so that what one draws never shifts another."""
-    digest = hashlib.blake2b(f"{seed}/{epoch}/{purpose}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
 
 
 class Batches:

@@ -11,7 +11,7 @@ Read in this order:
     sequences.py    sets of sequences;  sidar.py  the public data;  datasheet.py
     scores.py       every layer's scores;  leakage.py  what ended up where
     baselines.py    mean, median, robust PCA
-    figures/        sheets, collapse curves, the drawing of the network
+    figures.py      sheets, collapse curves, the drawing of the network
 """
 
 import lazy_loader
@@ -19,7 +19,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "baselines": ["MeanOfViews", "MedianOfViews", "RobustPCAOfViews", "ViewLayers", "median_of_views"],
     "collapse": [
-        "CollapseRule", "CollapseWatch", "Verdict", "collapse_verdict", "constancy", "copied", "describe_training",
+        "CollapseRule", "CollapseWatch", "Verdict", "collapse_verdict", "copied", "describe_training",
         "watch_decomposition",
     ],
     "datasheet": ["light_level", "noise_level", "sequence_statistics"],
@@ -27,11 +27,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "DiffusersMissing", "LatentDiffusion", "diffusion_objective", "original_sampler", "sample_originals",
         "watch_diffusion",
     ],
-    "figures.collapse": ["collapse_panels"],
-    "figures.network": ["draw_sequence_network"],
-    "figures.sheets": [
-        "DECOMPOSITION_COLUMNS", "decomposition_sheet", "decomposition_tiles", "label_sheet", "label_tiles",
-        "leakage_heatmap", "leakage_table",
+    "figures": [
+        "DECOMPOSITION_COLUMNS", "collapse_panels", "decomposition_sheet", "decomposition_tiles",
+        "draw_sequence_network", "label_sheet", "label_tiles", "leakage_heatmap", "leakage_table",
     ],
     "heads": ["Decomposer", "STAGES", "decomposer_network", "freeze_for", "trace_sequence"],
     "labels": [
@@ -52,9 +50,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "paintings.lit": ["LitSequence", "LitSequences"],
     "paintings.matched": ["MatchedSequence", "MatchedSequences"],
     "scores": [
-        "average_precision", "constancy_of", "evaluate_decomposition", "evaluate_objective", "evaluate_original",
-        "implied_irradiance", "irradiance_scores", "layer_correlation", "layer_mae", "leakage_of", "mean_scores",
-        "predict_decomposition", "score_decomposition", "score_original", "score_sequences",
+        "average_precision", "constancy", "constancy_of", "evaluate_decomposition", "evaluate_objective",
+        "evaluate_original", "implied_irradiance", "irradiance_scores", "layer_correlation", "layer_mae",
+        "leakage_of", "mean_scores", "predict_decomposition", "score_decomposition", "score_original",
+        "score_sequences",
     ],
     "sequences": ["SequenceSet", "load_rendered", "load_sequences", "rendered_info"],
     "set_losses": [

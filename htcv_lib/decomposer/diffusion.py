@@ -15,13 +15,18 @@ from htcv_lib.training.phase import Batch
 
 # The clean picture drawn out of noise, conditioned on the frozen features of the video encoder.
 #
-# A side exploration in the reports' code, of which no result was published: a denoising diffusion model (Ho et al., 2020,
+# A side exploration in the reports' code, of which no result was published: a denoising diffusion model (Ho et al.,
+# 2020,
 # arXiv:2006.11239) with classifier-free guidance (Ho & Salimans, 2022, arXiv:2207.12598). The linear schedule and the
-# widths of the U-Net are those of that code. Three things differ. There, the deepest feature is averaged and added to the
+# widths of the U-Net are those of that code. Three things differ. There, the deepest feature is averaged and added to
+# the
 # embedding of the time step, which cannot say where something is; here the U-Net attends to all its tokens. There,
-# sampling is guided although training never hides the views; here it hides them now and then. And there, the network says
-# what the noise is, for which it needs no picture where there is nothing but noise; here it says the velocity (Salimans &
-# Ho, 2022, arXiv:2202.00512), which is then the picture. Pictures are drawn by DDIM (Song et al., 2021, arXiv:2010.02502)
+# sampling is guided although training never hides the views; here it hides them now and then. And there, the network
+# says
+# what the noise is, for which it needs no picture where there is nothing but noise; here it says the velocity (Salimans
+# &
+# Ho, 2022, arXiv:2202.00512), which is then the picture. Pictures are drawn by DDIM (Song et al., 2021,
+# arXiv:2010.02502)
 # in fewer steps, from the noisiest one on (Lin et al., 2024, arXiv:2305.08891).
 #
 # U-Net and schedule are those of the package diffusers, which is not among the dependencies.

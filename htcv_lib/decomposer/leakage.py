@@ -11,7 +11,8 @@ from htcv_lib.metrics.flip import linear
 
 # What each layer does to a picture, in units of the picture: the common measure of predicted and true layers.
 #
-# A prediction is anything with the fields original (B, 3, 1, H, W), shadow (B, 1, T, H, W), occlusion (B, 3, T, H, W) and
+# A prediction is anything with the fields original (B, 3, 1, H, W), shadow (B, 1, T, H, W), occlusion (B, 3, T, H, W)
+# and
 # mask (B, 1, T, H, W), and the method `relit(order)`, (B, 3, T, H, W); with a field `highlight` its shadow multiplies
 # linear values, otherwise stored ones. Effects add up: clean picture plus all effects is the view.
 

@@ -101,7 +101,8 @@ class SequenceSet:
 
 # Pools of generated sequences of distorted views with their truth, in memory.
 #
-# Clean pictures and what covers the solids belong to one split of `identity_split`; none of them is in the rendered test
+# Clean pictures and what covers the solids belong to one split of `identity_split`; none of them is in the rendered
+# test
 # sequences.
 
 VERSION = 1  # raise it when the same seed gives other sequences
@@ -170,7 +171,8 @@ def _stored(made: LitSequence | MatchedSequence) -> dict[str, Tensor]:
 # Sequences from a physical renderer with known clean picture, mask and irradiance: for validation and testing only.
 #
 # Blender's path tracer made them, with the parameter ranges of the public generator of SIDAR (Kwiatkowski et al., 2024,
-# arXiv:2305.12036): a glossy painting under one to four coloured lights, behind up to three solids of any material. They
+# arXiv:2305.12036): a glossy painting under one to four coloured lights, behind up to three solids of any material.
+# They
 # follow no formula of any model here. `data_manifests/render_sequences.py` makes more of them.
 
 VIEWS = 10

@@ -14,7 +14,8 @@ from torchvision.models.video.swin_transformer import PatchEmbed3d, ShiftedWindo
 #
 # The reports take the "tiny" one, with patches of two views by 4 x 4 pixels and no normalization of the patches, and
 # read off what each stage knows before the next one halves the grid. Time is never merged. The deepest feature, and
-# only that one, passes through the final layer normalization. Where a grid is smaller than a window, torchvision and the
+# only that one, passes through the final layer normalization. Where a grid is smaller than a window, torchvision and
+# the
 # authors' own code alike take the first rows of the table of relative positions, which are then not the true ones.
 
 PATCH = (2, 4, 4)
@@ -155,7 +156,8 @@ class SequenceDecoder(nn.Module):
 # The video encoder with a single decoder: views in, views or one picture out.
 #
 # The first report reconstructs the clean picture with it, as the mean of all views it draws ("many-to-many") or with a
-# head that draws one; "Tackling Decomposition Learning" trains it as an autoencoder, with and without skips, for the sake
+# head that draws one; "Tackling Decomposition Learning" trains it as an autoencoder, with and without skips, for the
+# sake
 # of its encoder.
 
 

@@ -1,7 +1,7 @@
 """Mask and depth of an object pasted into a scene (EVA4, Session 15): a study of losses.
 
 Read in this order:
-    networks.py   the report's two networks and their followers;  unet.py  done well
+    networks.py   the report's two networks, their followers, all by name;  unet.py  done well;  output.py  what they return
     losses.py     the six losses of the report, and those done well
     objective.py  what is minimized and how a split is scored
     scores.py     IoU, boundary F, depth errors, alignment
@@ -22,14 +22,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "LOSSES", "depth_bin_loss", "focal_bin_loss", "focal_depth_loss", "gradient_matching_loss", "l1_loss",
         "mask_depth_loss", "mse_loss", "quantise_depth", "silog_gradient_loss", "silog_loss",
     ],
-    "networks": [
-        "AtrousNet", "MaskDepth", "MaskDepthNet", "ResNetMaskDepth", "SeparableNet", "mask_depth_network",
-        "network_input", "scale_outputs",
-    ],
+    "networks": ["AtrousNet", "ResNetMaskDepth", "SeparableNet", "mask_depth_network", "network_input"],
     "objective": [
         "Predicted", "evaluate_mask_depth", "mask_depth_objective", "predict_mask_depth", "score_pictures_of",
         "score_pseudo_truth", "summarize_mask_depth",
     ],
+    "output": ["MaskDepth", "MaskDepthNet", "scale_outputs"],
     "receptive": ["chain_receptive_field", "receptive_field"],
     "rooms.geometry": ["DEPTH_RANGE"],
     "rooms.pets": ["Cutouts", "PetPictures", "PetScenes", "StandingPets", "load_cutouts", "load_standing_pets"],

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from htcv_lib.mask_depth.networks import MaskDepth
+from htcv_lib.mask_depth.output import MaskDepth
 
 # Mask and depth without looking at the picture: what every network has to beat.
 #

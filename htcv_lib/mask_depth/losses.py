@@ -186,7 +186,8 @@ def checked(reduction: str) -> str:
 
 # The losses of the report on mask and depth, by name: one term for each of the two maps.
 #
-# A prediction is anything with `mask` (B, 1, H, W) in [0, 1], `depth` (B, 1, H, W) in [0, 1] and `raw` (B, C, H, W), the
+# A prediction is anything with `mask` (B, 1, H, W) in [0, 1], `depth` (B, 1, H, W) in [0, 1] and `raw` (B, C, H, W),
+# the
 # network's output before it was scaled: channel 0 the mask, the rest the depth, one value or the logits of its bins.
 
 L1_WEIGHT = 0.16  # the rest is MS-SSIM

@@ -72,8 +72,10 @@ class TripletSet:
 
 # The report's data set, in the folders its author used: `images`, `masks` and `depth`, same numbers in each.
 #
-# Depth maps are the output of a network (DenseDepth: Alhashim and Wonka, 2018, arXiv:1812.11941), a pseudo-truth without
-# a unit. In the report's pictures of them white is near; here depth grows with distance, so they are inverted on loading.
+# Depth maps are the output of a network (DenseDepth: Alhashim and Wonka, 2018, arXiv:1812.11941), a pseudo-truth
+# without
+# a unit. In the report's pictures of them white is near; here depth grows with distance, so they are inverted on
+# loading.
 
 FOLDERS = ("images", "masks", "depth")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -200,7 +202,8 @@ def _pictures(folder: Path) -> dict[str, Path]:
 #
 # Here white is far: the ground at the lower edge is dark, the sky and the ends of rooms are bright, and most pasted
 # animals and people are darker than what is behind them. The maps come from DenseDepth (Alhashim and Wonka, 2018,
-# arXiv:1812.11941), each stretched to its own range: they have no unit, only an order, and near the frame an artefact of
+# arXiv:1812.11941), each stretched to its own range: they have no unit, only an order, and near the frame an artefact
+# of
 # the network. Compare a prediction with them after `metrics.scale_and_shift`.
 
 PARTS = ("fg_bg", "fg_bg_mask", "depthmap")  # folders of image, mask and depth

@@ -159,7 +159,8 @@ def bce(logits: Tensor, label: float) -> Tensor:
 # The report measures the batch before every update of the discriminator and ends with the first update that began above
 # the lower limit, if enough real pictures passed as real. Here a step's decision rests on the last measurements of the
 # generator's updates, those of the step before: its objective scores generated and real pictures even while the
-# discriminator pauses. So the number of updates is fixed beforehand: 1 above that limit, on the same condition, else the
+# discriminator pauses. So the number of updates is fixed beforehand: 1 above that limit, on the same condition, else
+# the
 # most. Both measure with the discriminator in training mode; the report's pictures all carry the instance noise, here
 # only the generated ones.
 

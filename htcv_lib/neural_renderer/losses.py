@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import vgg16
 
-from htcv_lib.metrics.perceptual import backbone_file, backbone_weights
+from htcv_lib.metrics.pictures import backbone_file, backbone_weights
 
 # Mean absolute error that counts the object more than the black around it.
 

@@ -95,7 +95,6 @@ def visible_box(mask: Tensor) -> Tensor:
 # A box is (left, top, right, bottom). What a picture does not show has no score (NaN).
 
 MARGIN = 4.0  # pixels around the box
-SSIM_RADIUS, SSIM_SIGMA = 5, 1.5
 AMBIENT = 0.03  # the darkest a pixel of the object can be, in every channel: ambient light 0.1 times material 0.3
 COVERAGES = (0.0, 0.01, 0.05, 0.2, 1.0)  # edges of the bins
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from htcv_lib.data.batches import stream_seed
+from htcv_lib.data.augment import stream_seed
 from htcv_lib.image import Size
 from htcv_lib.neural_renderer.phong import EYE, SCENE_FIELDS, coverage, lit_fraction, render, split_scene
 

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from htcv_lib.image import ssim_map
 from htcv_lib.metrics.edges import hausdorff, hausdorff_reported
 from htcv_lib.metrics.flip import flip_error, flip_map
-from htcv_lib.metrics.perceptual import BackboneUnavailable, lpips_distance
-from htcv_lib.metrics.pictures import checkerboard_energy, psnr_of
+from htcv_lib.metrics.pictures import BackboneUnavailable, checkerboard_energy, lpips_distance, psnr_of
 from htcv_lib.neural_renderer.regions import (
     box_mse,
     box_ssim,

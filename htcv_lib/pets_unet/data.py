@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from htcv_lib.data.batches import SegmentationSet
 from htcv_lib.data.files import cached_arrays, fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
-from htcv_lib.data.sets import SegmentationSet
 
 # Oxford-IIIT Pet (Parkhi et al., 2012): photographs and trimaps as uint8 tensors.
 

@@ -145,7 +145,7 @@ class Library:
         trees = [_parsed(source) for source in sources]
         names = {name: target for tree in trees for node in ast.walk(tree) for name, target in imported(node).items()}
         text = _Text(self, None, names)
-        lines = [text.of(node) for tree in trees for node in tree.body]
+        lines = [line for tree in trees for node in tree.body for line in [text.of(node)] if line is not None]
         reached = {found for first in text.reached for found in (first, *self._reach(first))}
         own = {f"{found.module.partition('.')[2]}.{found.name}": self.own(found)[0] for found in reached}
         return digest(lines), dict(sorted(own.items()))

@@ -15,7 +15,8 @@ from htcv_lib.training.phase import Batch
 
 # One training on several processes: the same curve as one process with the same global batch.
 #
-# `fit` is used as it is, in each process, with that process's part of every batch (`ShardedBatches` of `htcv_lib.data`).
+# `fit` is used as it is, in each process, with that process's part of every batch (`ShardedBatches` of
+# `htcv_lib.data`).
 # DistributedDataParallel averages the gradients during `backward`; `averaged` does the same to the objective's terms,
 # so that every process writes the history of the global batch. Started by `torchrun`:
 #

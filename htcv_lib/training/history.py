@@ -10,7 +10,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from htcv_lib.training.loop import summary_writer
+
+def summary_writer(folder: str | Path):
+    """A TensorBoard writer; the package is imported only here."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder))
+
 
 # What a training measured: one row an epoch, and the steps of the epoch under way.
 

@@ -1,8 +1,8 @@
 """Label-conditioned VAEs on MNIST and CIFAR-10 (ERA V1, Session 18): redraw a picture under another label.
 
 Read in this order:
-    model.py      the VAE that is told a label, and the chapter's by name
-    networks.py   encoders and decoders: digits, ResNets, dense, patches
+    model.py      the VAE that is told a label
+    networks.py   encoders and decoders (digits, ResNets, dense, patches), and the chapter's by name
     objective.py  reconstruction, divergence, label loss; the scores of a split
     losses.py     log-likelihoods and the divergence
     judge.py      classifiers that guide and judge
@@ -22,10 +22,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "PlainClassifier", "classification_objective", "evaluate_classifier", "make_classifier", "predict_labels",
     ],
     "losses": ["discretized_logistic_log_likelihood", "gaussian_log_likelihood", "kl_divergence", "kl_sample"],
-    "model": ["Gaussian", "LabelVAE", "VAEOutput", "make_label_vae"],
+    "model": ["Gaussian", "LabelVAE", "VAEOutput"],
     "networks": [
         "DenseDecoder", "DenseEncoder", "DigitDecoder", "DigitEncoder", "PatchDecoder", "PatchEncoder",
-        "ResNet34Encoder", "ResNet9Decoder", "ResNet9Encoder", "start_from_pca",
+        "ResNet34Encoder", "ResNet9Decoder", "ResNet9Encoder", "make_label_vae", "start_from_pca",
     ],
     "objective": ["evaluate_pictures", "evaluate_vae", "perturb_labels", "vae_objective"],
     "scores": [

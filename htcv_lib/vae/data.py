@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from htcv_lib.data.augment import Augmentation, Batch, Compose, RandomFlip, uniform
+from htcv_lib.data.batches import ImageSet
 from htcv_lib.data.files import cached_arrays, fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
-from htcv_lib.data.sets import ImageSet
 
 # CIFAR-10 (Krizhevsky, 2009) from lossless WebP mosaics in the official order.
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from htcv_lib.decomposer.figures.sheets import DECOMPOSITION_COLUMNS
+from htcv_lib.decomposer.figures import DECOMPOSITION_COLUMNS
 from htcv_lib.runs.records import Record, Samples
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "book" / "_ext"))

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from htcv_lib.data.augment import augmentation
-from htcv_lib.data.batches import Batches
-from htcv_lib.data.sets import ImageSet, SegmentationSet
+from htcv_lib.data.batches import Batches, ImageSet, SegmentationSet
 
 
 def segmentation_set(count=10):

@@ -3,8 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.draws import Draws
-from htcv_lib.mask_depth.rooms.colours import mip_chain
+from htcv_lib.data.augment import Draws
 from htcv_lib.mask_depth.rooms.compositing import in_front
 from htcv_lib.mask_depth.rooms.geometry import (
     Billboards,
@@ -13,6 +12,7 @@ from htcv_lib.mask_depth.rooms.geometry import (
     contact_row,
     draw_rooms,
     ground_depth,
+    mip_chain,
     place,
     room_for,
     sample_billboards,

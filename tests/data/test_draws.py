@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.data.draws import Draws, picture_draws, picture_generator
+from htcv_lib.data.augment import Draws, picture_draws, picture_generator
 
 
 def test_numbers_are_handed_out_in_order_and_none_twice():

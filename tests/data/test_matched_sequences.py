@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from htcv_lib.data.draws import Draws
+from htcv_lib.data.augment import Draws
 from htcv_lib.data.textures import Textures
 from htcv_lib.decomposer.paintings.matched import ORDERS, MatchedSequences, as_stored, draw_lobes, draw_shadow, within
 

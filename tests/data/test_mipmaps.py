@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.mask_depth.rooms.colours import mip_chain, sample_chains
+from htcv_lib.mask_depth.rooms.geometry import mip_chain, sample_chains
 
 
 def pictures():

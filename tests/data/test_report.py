@@ -1,8 +1,8 @@
 import pytest
 
-from htcv_lib.data import report
+from htcv_lib.data import files as report
+from htcv_lib.data.files import fetch_data, list_data, verify_data
 from htcv_lib.data.manifest import load_manifest
-from htcv_lib.data.report import fetch_data, list_data, verify_data
 
 
 def test_the_list_names_every_data_set_with_place_splits_and_licence(monkeypatch):

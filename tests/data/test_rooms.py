@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.draws import Draws
+from htcv_lib.data.augment import Draws
 from htcv_lib.mask_depth.rooms.geometry import SURFACES, Rooms, cast, draw_rooms, scene_depth
 
 

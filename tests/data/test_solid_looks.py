@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.draws import Draws
+from htcv_lib.data.augment import Draws
 from htcv_lib.decomposer.paintings.lights import StageLights
 from htcv_lib.decomposer.paintings.solids import (
     CHECKS,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from htcv_lib.data.draws import Draws
+from htcv_lib.data.augment import Draws
 from htcv_lib.decomposer.paintings.solids import (
     BOX,
     CYLINDER,

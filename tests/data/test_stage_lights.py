@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from htcv_lib.data.draws import Draws
+from htcv_lib.data.augment import Draws
 from htcv_lib.decomposer.paintings.lights import MOST_LIGHTS, StageLights, arriving, draw_lights, pale, shining_points
 
 UP = tuple(torch.tensor(each) for each in (0.0, 0.0, 1.0))

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 
-from htcv_lib.decomposer.paintings.lights import StageLights, on_painting, plane_grid, shadows
+from htcv_lib.decomposer.paintings.lights import StageLights
 from htcv_lib.decomposer.paintings.solids import BOX, ELLIPSOID, Solids
+from htcv_lib.decomposer.paintings.view import on_painting, plane_grid, shadows
 
 SIZE = 70  # 0.1 wide
 

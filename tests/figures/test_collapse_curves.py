@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from htcv_lib.decomposer.figures.collapse import collapse_panels
+from htcv_lib.decomposer.figures import collapse_panels
 from htcv_lib.figures.style import BLUE, ORANGE
 
 NORM = "train/decomposer/grad_norm"

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from htcv_lib.decomposer.figures.sheets import (
+from htcv_lib.decomposer.figures import (
     DECOMPOSITION_COLUMNS,
     decomposition_sheet,
     decomposition_tiles,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from htcv_lib.decomposer.figures.sheets import SCALE, leakage_heatmap, leakage_table
+from htcv_lib.decomposer.figures import SCALE, leakage_heatmap, leakage_table
 
 LAYERS = ["shadow", "light", "occlusion", "original"]
 MATRIX = pd.DataFrame([[0.9, 0.1, 0.0, -0.02], [0.0, 1.3, np.nan, 0.0], [0.7, 0.0, 0.2, -0.001]], LAYERS[:3], LAYERS)

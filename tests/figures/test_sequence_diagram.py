@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from htcv_lib.decomposer.figures.network import draw_sequence_network
+from htcv_lib.decomposer.figures import draw_sequence_network
 
 
 def layer(name, before, after, kind="DoubleBlock"):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torchvision.models import vgg16
 
-from htcv_lib.metrics.perceptual import BackboneUnavailable
+from htcv_lib.metrics.pictures import BackboneUnavailable
 from htcv_lib.neural_renderer.losses import LAYERS, MEAN, STD, truncated, vgg_features, vgg_loss
 
 

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from htcv_lib.decomposer.collapse import constancy
+from htcv_lib.decomposer.scores import constancy
 
 
 def half(low: float, high: float, channels: int = 3, frames: int = 4) -> torch.Tensor:

@@ -5,8 +5,8 @@ pytest.importorskip("lpips")
 
 import torchvision  # noqa: E402
 
-from htcv_lib.metrics import perceptual
-from htcv_lib.metrics.perceptual import BackboneUnavailable, backbone_weights, lpips_distance
+from htcv_lib.metrics import pictures as perceptual
+from htcv_lib.metrics.pictures import BackboneUnavailable, backbone_weights, lpips_distance
 
 
 @pytest.fixture

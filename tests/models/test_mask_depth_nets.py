@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from htcv_lib.mask_depth.networks import NETWORKS, SCALINGS, AtrousNet, MaskDepth, mask_depth_network, network_input
+from htcv_lib.mask_depth.networks import NETWORKS, AtrousNet, mask_depth_network, network_input
+from htcv_lib.mask_depth.output import SCALINGS, MaskDepth
 from htcv_lib.mask_depth.unet import MaskDepthUNet
 from htcv_lib.networks import count_parameters
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.mask_depth.networks import SCALINGS, MaskDepthNet, scale_outputs
+from htcv_lib.mask_depth.output import SCALINGS, MaskDepthNet, scale_outputs
 
 # one image, one row of three pixels; the mask's numbers, then the depth's
 RAW = torch.tensor([[[[-2.0, 0.0, 2.0]], [[10.0, 8.0, 6.0]]]])

@@ -6,8 +6,7 @@ import torch
 from htcv_lib.networks import count_parameters
 from htcv_lib.vae.judge import make_classifier
 from htcv_lib.vae.losses import discretized_logistic_log_likelihood, gaussian_log_likelihood
-from htcv_lib.vae.model import make_label_vae
-from htcv_lib.vae.networks import start_from_pca
+from htcv_lib.vae.networks import make_label_vae, start_from_pca
 
 
 @pytest.mark.parametrize(("network", "shape", "latent", "widths"), [

@@ -7,8 +7,8 @@ from torch import nn
 
 from htcv_lib.training.checkpoint import WeightAverage
 from htcv_lib.training.device import place, prepare, seed_everything
+from htcv_lib.training.loop import TextProgress, make_progress
 from htcv_lib.training.optim import cosine_schedule, one_cycle
-from htcv_lib.training.progress import TextProgress, make_progress
 
 
 def scalar(value: float) -> nn.Module:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.metrics.perceptual import BackboneUnavailable
+from htcv_lib.metrics.pictures import BackboneUnavailable
 from htcv_lib.neural_renderer import scores as rendering_scores
 from htcv_lib.neural_renderer.baselines import AllBlack
 from htcv_lib.neural_renderer.regions import by_coverage

@@ -12,11 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from htcv_lib.data.draws import Draws, picture_draws, picture_generator
+from htcv_lib.data.augment import Draws, picture_draws, picture_generator
 from htcv_lib.data.textures import Textures
-from htcv_lib.decomposer.paintings.lights import Arriving, StageLights, draw_lights, on_painting, plane_grid, shadows
+from htcv_lib.decomposer.paintings.lights import Arriving, StageLights, draw_lights
 from htcv_lib.decomposer.paintings.solids import Looks, Solids, draw_looks, draw_solids, highlight
-from htcv_lib.decomposer.paintings.view import CAMERA, past_solids
+from htcv_lib.decomposer.paintings.view import CAMERA, on_painting, past_solids, plane_grid, shadows
 from htcv_lib.image import to_linear, to_srgb
 
 NUMBERS = 192  # uniform numbers per view

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from htcv_lib.data.draws import Draws, picture_draws, picture_generator
+from htcv_lib.data.augment import Draws, picture_draws, picture_generator
 from htcv_lib.data.textures import Textures
 from htcv_lib.decomposer.paintings.lights import pale
 from htcv_lib.decomposer.paintings.lit import clean_picture

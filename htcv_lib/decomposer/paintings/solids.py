@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from htcv_lib.data.draws import Draws
+from htcv_lib.data.augment import Draws
 from htcv_lib.decomposer.paintings.lights import StageLights, arriving, pale
 from htcv_lib.image import to_linear
 

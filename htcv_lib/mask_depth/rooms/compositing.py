@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from htcv_lib.data.draws import Draws
+from htcv_lib.data.augment import Draws
 from htcv_lib.mask_depth.rooms.geometry import Billboards, Hits, Rooms, turned
 
 # Cut-outs put into a scene: colours harmonised, contact shadow, feathered alpha; and pastes that are none.

@@ -12,11 +12,11 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from htcv_lib.data.draws import Draws, picture_draws, picture_generator
+from htcv_lib.data.augment import Draws, picture_draws, picture_generator
 from htcv_lib.data.files import cached_arrays, fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
 from htcv_lib.data.textures import Textures, load_textures, of_split
-from htcv_lib.mask_depth.rooms.colours import in_fog, lit, mip_chain, surface_atlas, texture_colours
+from htcv_lib.mask_depth.rooms.colours import in_fog, lit, surface_atlas, texture_colours
 from htcv_lib.mask_depth.rooms.compositing import (
     contact_shadow,
     decoy,
@@ -38,6 +38,7 @@ from htcv_lib.mask_depth.rooms.geometry import (
     Rooms,
     cast,
     draw_rooms,
+    mip_chain,
     place,
     sample_billboards,
     scene_depth,

@@ -1,1 +1,0 @@
-"""Figures of the chapters: layers of a sequence, collapses of seeds, the drawing of a network."""
