@@ -1,14 +1,23 @@
-"""Shared by all tests: the root of the checkout, and the real book built once."""
+"""Shared by all tests: the root of the checkout, the real book built once, an own cache, small files."""
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from toy_training import ToyBatches, squared_error, toy_model, toy_phase
 
 ROOT = Path(__file__).parents[1]
+PACKS = os.environ.get("HTCV_DATA")
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +52,76 @@ def built_book(tmp_path_factory) -> Path:
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=1500)
     assert done.returncode == 0, f"jb build failed:\n{(done.stdout + done.stderr)[-4000:]}"
     return copy / "_build" / "html"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Every test has an empty cache, no HTCV_DATA, and no proxy between us and a server on this machine."""
+    monkeypatch.setenv("HTCV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HTCV_DATA", raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def packs(monkeypatch) -> Path:
+    """The real packs, where the machine has them."""
+    if not PACKS or not Path(PACKS, "oxford_pets").is_dir():
+        pytest.skip("HTCV_DATA does not name the data packs")
+    monkeypatch.setenv("HTCV_DATA", PACKS)
+    return Path(PACKS)
+
+
+@pytest.fixture
+def encoded():
+    """array, format -> the bytes of that picture."""
+    def encode(array: np.ndarray, kind: str, **how) -> bytes:
+        stream = io.BytesIO()
+        Image.fromarray(array).save(stream, kind, **how)
+        return stream.getvalue()
+    return encode
+
+
+@pytest.fixture
+def archived():
+    """path, members, mode -> that archive, written."""
+    def archive(path: Path, members: dict[str, bytes], mode: str = "w") -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(path, mode) as tar:
+            for name, content in members.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
+        return path
+    return archive
+
+
+@pytest.fixture(scope="session")
+def spheres() -> torch.Tensor:
+    """(12, 3, 40, 52) shaded discs with a highlight on black; every third has noise, every third is blurred."""
+    generator = torch.Generator().manual_seed(1)
+    height, width = 40, 52
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    pictures = []
+    for number in range(12):
+        u = torch.rand(9, generator=generator)
+        radius = 4 + 14 * u[0]
+        normal_x, normal_y = (x - (0.2 + 0.6 * u[1]) * width) / radius, (y - (0.2 + 0.6 * u[2]) * height) / radius
+        inside = normal_x**2 + normal_y**2 < 1
+        normal_z = (1 - normal_x**2 - normal_y**2).clamp(min=0).sqrt()
+        light = F.normalize(torch.stack([u[3] - 0.5, u[4] - 0.5, 0.2 + u[5]]), dim=0)
+        facing = normal_x * light[0] + normal_y * light[1] + normal_z * light[2]
+        highlight = (2 * facing * normal_z - light[2]).clamp(min=0) ** (3 + 17 * u[5])
+        picture = (0.03 + u[6:, None, None] * facing.clamp(min=0) + highlight) * inside
+        if number % 3 == 1:
+            picture = picture + 0.05 * torch.randn(3, height, width, generator=generator)
+        if number % 3 == 2:
+            picture = F.avg_pool2d(picture, 5, stride=1, padding=2)
+        pictures.append(picture.clamp(0, 1))
+    return torch.stack(pictures)
+
+
+@pytest.fixture
+def toy():
+    """A regression so small that every test of the loop takes milliseconds: its pieces, as attributes."""
+    return SimpleNamespace(Batches=ToyBatches, model=toy_model, phase=toy_phase, squared_error=squared_error)

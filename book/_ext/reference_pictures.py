@@ -12,7 +12,7 @@ from reference_tables import CSV, draw_tables
 from htcv_lib import figures
 from htcv_lib.decomposer.figures import DECOMPOSITION_COLUMNS, decomposition_sheet
 from htcv_lib.figures.curves import plot_history
-from htcv_lib.figures.pictures import show_tiles
+from htcv_lib.figures.grids import show_tiles
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.records import Record, Samples
 

@@ -8,8 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from htcv_lib.data.augment import Augmentation, stream_seed
-from htcv_lib.training.phase import Batch
+from htcv_lib.data.augment import Augmentation, Batch, stream_seed
 
 # A split in memory: uint8 tensors and names.
 

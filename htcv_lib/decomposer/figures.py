@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from htcv_lib.figures.grids import heads_height, picture_grid, pictures, write_heads
 from htcv_lib.figures.networks import LOOKS, arrow, short_count
-from htcv_lib.figures.pictures import heads_height, picture_grid, pictures, write_heads
 from htcv_lib.figures.style import (
     BLUE,
     BODY,

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from htcv_lib.figures.pictures import pictures
+from htcv_lib.figures.grids import pictures
 from htcv_lib.figures.style import (
     BODY,
     INK,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from htcv_lib.figures.pictures import class_map, error_map, segmentation_tiles, show_tiles
+from htcv_lib.figures.grids import class_map, error_map, segmentation_tiles, show_tiles
 from htcv_lib.figures.style import CLASS_COLOURS, ERROR
 
 IMAGES = np.zeros((2, 4, 6, 3), np.uint8)

@@ -1,8 +1,5 @@
 """A regression so small that every test of the loop takes milliseconds."""
 
-from types import SimpleNamespace
-
-import pytest
 import torch
 from torch import nn
 
@@ -44,10 +41,3 @@ def toy_model(dropout: float = 0.0) -> nn.Module:
 
 def toy_phase(model: nn.Module, lr: float = 0.05, **more) -> Phase:
     return Phase("toy", lambda batch: squared_error(model, batch), torch.optim.SGD(model.parameters(), lr=lr), **more)
-
-
-@pytest.fixture
-def toy():
-    """The pieces above, as attributes."""
-
-    return SimpleNamespace(Batches=ToyBatches, model=toy_model, phase=toy_phase, squared_error=squared_error)

@@ -13,7 +13,7 @@ from htcv_lib.training.loop import fit
 from htcv_lib.training.optim import cosine_schedule, one_cycle, plateau
 
 QUIET = {"progress": False}
-PIECES = (Path(__file__).parent / "conftest.py").read_text().partition("@pytest.fixture")[0]
+PIECES = (Path(__file__).parents[1] / "toy_training.py").read_text()
 # a training with every kind of state; the argument tells when to kill itself: after an epoch, or within one
 SCRIPT = PIECES + """
 import os, random, signal, sys

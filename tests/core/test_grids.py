@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from htcv_lib.figures.pictures import APART, FRAME, picture_grid, pictures
+from htcv_lib.figures.grids import APART, FRAME, picture_grid, pictures
 
 
 def grid(rows=2, columns=3, height=4, width=4):
