@@ -22,7 +22,7 @@ from htcv_lib.runs.plan import REFERENCE_PROFILES, Book, Family, PlanError, Plan
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, Results
 
-WATCHED = ("book/runs/**/record.json", "book/claims.yml", "notebooks/runs.yml", "notebooks/*/*.ipynb",
+WATCHED = ("book/runs/**/record.json", "book/claims.yml", "notebooks/*/*.yml", "notebooks/*/*.ipynb",
            "data_manifests/*.yaml", "htcv_lib/**/*.py", "book/_ext/*.py",
            *(f"runs/{profile}/**/record.json" for profile in ("quick", "laptop", "full", "paper")))
 

@@ -182,7 +182,7 @@ def _execute_chapters(report: BuildReport, book: Book, families: Iterable[str] |
         results = Results(family, book.project)
         built = [record for name, record in report.built.items() if name.startswith(f"{family}/")]
         scratch = results.scratch if shows_scratch(report.profile) else []
-        inputs = chapter_inputs(book.project, [*results.references, *built, *scratch])
+        inputs = chapter_inputs(book.project, family, [*results.references, *built, *scratch])
         for name in book.families[family].chapters:
             notebook = book.project.notebooks / family / name
             key = digest(page_parts(notebook, book.project, inputs))

@@ -90,8 +90,10 @@ def _load(folder: Path) -> Record | None:
     return Record.load(folder) if (folder / "record.json").is_file() else None
 
 
-def chapter_inputs(project: Project, records: Iterable[Record]) -> list[Any]:
-    """What a chapter's page depends on besides its notebook: records, claims and the table of runs."""
+def chapter_inputs(project: Project, family: str, records: Iterable[Record]) -> list[Any]:
+    """What a chapter's page depends on besides its notebook: records, claims, its family's runs and metrics."""
     shown = sorted([record.run, record.profile, record.data["key"], record.finished] for record in records)
     claims = project.claims.read_text(encoding="utf-8") if project.claims.is_file() else ""
-    return [shown, claims, project.table.read_text(encoding="utf-8")]
+    tables = [path.read_text(encoding="utf-8") for path in (project.tables[family], project.metrics(family))
+              if path.is_file()]
+    return [shown, claims, *tables]

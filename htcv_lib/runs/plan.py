@@ -1,4 +1,9 @@
-"""`notebooks/runs.yml` -> runs: every variant of every family, with its parameters in one profile."""
+"""`notebooks/<family>/runs.yml` -> runs: every variant of every family, with its parameters in one profile.
+
+A run is a notebook, a full set of parameters, a seed and a profile. Parameters, later ones winning: the notebook's
+defaults, the setting, the run, the profile of the family, the profile of the run. Each must be of the type that the
+notebook annotates. A run is in laptop and full unless it says no, in quick and paper only if it says so.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +19,7 @@ from htcv_lib.runs.project import Project
 PROFILES = ("quick", "laptop", "full", "paper")  # `fingerprint` is internal, `none` trains nothing
 REFERENCE_PROFILES = ("full", "laptop")  # strongest first
 UNITLESS = ("", "fraction", "runs")  # units that no number is printed with
-FAMILY_KEYS = {"title", "report", "chapters", "metrics", "settings", "profiles", "seeds", "minutes",
+FAMILY_KEYS = {"title", "report", "chapters", "settings", "sizes", "profiles", "seeds", "minutes",
                "memory_gb", "runs", "datasets", "tables", "one_size"}
 ROLES = ("as reported", "as described", "done well")
 RUN_KEYS = {"title", "notebook", "setting", "role", "parameters", "needs", "priority", "seeds", "minutes",
@@ -54,6 +59,22 @@ class Family:
     name: str
     title: str
     table: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, name: str, project: Project) -> "Family":
+        """`runs.yml` with its groups resolved, and `metrics.yml` under "metrics".
+
+        Errors: PlanError for a key that means nothing, or a run that stands there twice.
+        """
+        table = _read(project.tables[name])
+        _known(table, FAMILY_KEYS, name)
+        table.pop("sizes", None)  # values with an anchor, for use below
+        runs = _ungrouped(table["runs"], name)
+        for variant, run in runs.items():
+            _known(run, RUN_KEYS, f"{name}/{variant}")
+        metrics = project.metrics(name)
+        return cls(name, table.get("title", name),
+                   table | {"runs": runs, "metrics": _read(metrics) if metrics.is_file() else {}})
 
     @property
     def variants(self) -> dict[str, Mapping[str, Any]]:
@@ -96,7 +117,7 @@ def metric_heading(metric: str, about: Mapping[str, str]) -> str:
     """Its title, with the unit if it has one that the title does not name: "PSNR, dB"; its name if it has no title.
 
     Args:
-        about: What runs.yml says of it: `{title, unit, ...}`.
+        about: What metrics.yml says of it: `{title, unit, ...}`.
     """
     title, unit = about.get("title", metric), about.get("unit", "")
     named = unit in UNITLESS or unit.rstrip("s") in title.lower()
@@ -105,7 +126,7 @@ def metric_heading(metric: str, about: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Book:
-    """All families of `runs.yml`."""
+    """All families: those with a `runs.yml`."""
 
     project: Project
     families: Mapping[str, Family]
@@ -113,14 +134,7 @@ class Book:
     @classmethod
     def load(cls, project: Project | None = None) -> "Book":
         project = project or Project.find()
-        table = yaml.safe_load(project.table.read_text(encoding="utf-8")) or {}
-        families = {}
-        for name, entry in table.items():
-            _known(entry, FAMILY_KEYS, name)
-            for variant, run in entry["runs"].items():
-                _known(run, RUN_KEYS, f"{name}/{variant}")
-            families[name] = Family(name, entry.get("title", name), entry)
-        return cls(project, families)
+        return cls(project, {name: Family.load(name, project) for name in project.tables})
 
     def runs(self, profile: str, seeds: int | None = None, families: Iterable[str] | None = None,
              variants: Iterable[str] | None = None) -> list[PlannedRun]:
@@ -226,6 +240,23 @@ def split_name(name: str) -> tuple[str, str, int]:
     if len(parts) != 3 or not parts[2].startswith("s") or not parts[2][1:].isdigit():
         raise PlanError(f"a run is named family/variant/s<seed>, not {name!r}")
     return parts[0], parts[1], int(parts[2][1:])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+
+
+def _ungrouped(groups: Iterable[Mapping[str, Any]], family: str) -> dict[str, dict[str, Any]]:
+    """`[{all: shared, name: own, ...}, ...]` -> name -> `{**shared, **own}`, in the order they stand in."""
+    runs: dict[str, dict[str, Any]] = {}
+    for group in groups:
+        shared = group.get("all", {})
+        for name, own in group.items():
+            if name in runs:
+                raise PlanError(f"runs.yml, {family}: the run {name!r} stands there twice")
+            if name != "all":
+                runs[name] = {**shared, **own}
+    return runs
 
 
 def _known(entry: Mapping, keys: set[str], where: str) -> None:

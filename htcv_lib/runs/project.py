@@ -1,13 +1,14 @@
 """Where things lie in a checkout: the one place that knows the folder names."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Project:
-    """A checkout of the report book, found by its `notebooks/runs.yml`."""
+    """A checkout of the report book, found by its folders `notebooks` and `data_manifests`."""
 
     root: Path
 
@@ -20,14 +21,26 @@ class Project:
         starts = [start] if start else [os.environ.get("HTCV_ROOT"), Path.cwd(), Path(__file__).parent]
         for place in filter(None, starts):
             for folder in (Path(place).resolve(), *Path(place).resolve().parents):
-                if (folder / "notebooks" / "runs.yml").is_file():
+                if (folder / "notebooks").is_dir() and (folder / "data_manifests").is_dir():
                     return cls(folder)
-        raise FileNotFoundError("no notebooks/runs.yml here or above: not inside a report book")
+        raise FileNotFoundError("no notebooks and data_manifests here or above: not inside a report book")
 
     @property
-    def table(self) -> Path:
-        """The table of every run of the book."""
-        return self.root / "notebooks" / "runs.yml"
+    def tables(self) -> dict[str, Path]:
+        """Family -> its table of runs, in the order of `_toc.yml`; a family that is not there yet comes last."""
+        contents = self.root / "_toc.yml"
+        text = contents.read_text(encoding="utf-8") if contents.is_file() else ""
+        parts = list(dict.fromkeys(re.findall(r"book/pages/(\w+)/", text)))
+
+        def place(path: Path) -> tuple[int, str]:
+            family = path.parent.name
+            return (parts.index(family) if family in parts else len(parts)), family
+
+        return {path.parent.name: path for path in sorted(self.notebooks.glob("*/runs.yml"), key=place)}
+
+    def metrics(self, family: str) -> Path:
+        """What each number of a family means."""
+        return self.notebooks / family / "metrics.yml"
 
     @property
     def notebooks(self) -> Path:

@@ -108,7 +108,7 @@ class Run:
         show_frames(images, positions, self.folder, name, caption, alt, label, rows, data)
 
     def metric_table(self, metrics: Mapping[str, float]) -> pd.DataFrame:
-        """Metric, value as the book prints it, and what it means; one that says in runs.yml why it can be `absent`
+        """Metric, value as the book prints it, and what it means; one that says in metrics.yml why it can be `absent`
         has a row in any case."""
         table = self._metric_table()
         known = {name: value for name, value in metrics.items() if isfinite(value)}
@@ -127,7 +127,7 @@ class Run:
         """Write the record, last and atomically.
 
         Args:
-            metrics: Name -> value; unit and direction come from the family's `metrics` in runs.yml. One that is
+            metrics: Name -> value; unit and direction come from the family's `metrics.yml`. One that is
                 not finite, because it does not apply, is left out. One that is measured on other images than the
                 rest says so there, by a `split` and an `n` of its own.
             history: What `fit` returned.

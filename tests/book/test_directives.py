@@ -16,15 +16,14 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "book" / "_ext"))
 
 EXTENSIONS = ["myst_parser", "book_state", "result_role", "provenance", "verdict_list", "result_tables",
               "first_screen", "data_sheets"]
-TABLE = """
-toy:
-  title: Toy family
-  metrics:
-    accuracy: {title: Accuracy, unit: fraction, better: higher, format: .1%}
-  runs:
-    first: {title: The first run, notebook: run.ipynb}
-    second: {title: The second run, notebook: run.ipynb, parameters: {dataset: mnist}}
+RUNS = """
+title: Toy family
+runs:
+  - all: {notebook: run.ipynb}
+    first: {title: The first run}
+    second: {title: The second run, parameters: {dataset: mnist}}
 """
+METRICS = "accuracy: {title: Accuracy, unit: fraction, better: higher, format: .1%}\n"
 
 
 class Toy:
@@ -33,7 +32,10 @@ class Toy:
     def __init__(self, root: Path):
         self.root = root
         (root / "notebooks" / "toy").mkdir(parents=True)
-        (root / "notebooks" / "runs.yml").write_text(TABLE)
+        (root / "data_manifests").mkdir()
+        self.runs, self.metrics = (root / "notebooks" / "toy" / name for name in ("runs.yml", "metrics.yml"))
+        self.runs.write_text(RUNS)
+        self.metrics.write_text(METRICS)
         cell = new_code_cell('dataset: str = "oxford_pets"  # which photographs\nlr: float = 0.1  # learning rate\n'
                              'seed: int = 0\nrun_name: str = ""')
         cell.metadata.tags = ["parameters"]
@@ -170,8 +172,7 @@ def test_the_provenance_box_says_how_to_repeat_the_run_and_what_it_used(toy):
 
 
 def test_a_chapter_has_a_box_too(toy):
-    table = toy.root / "notebooks" / "runs.yml"
-    table.write_text(table.read_text().replace("toy:\n", "toy:\n  chapters: [chapter.ipynb]\n"))
+    toy.runs.write_text(RUNS + "chapters: [chapter.ipynb]\n")
     toy.refer("first", 0, 0.8)
     toy.page("```{provenance} toy/chapter\n```")
     html, warnings = toy.build()
@@ -206,9 +207,8 @@ def test_results_on_different_splits_stand_in_different_tables(toy):
 
 
 def test_runs_that_measure_different_things_stand_in_different_tables(toy):
-    (toy.root / "notebooks" / "runs.yml").write_text(
-        TABLE.replace("  runs:\n", "    psnr: {title: PSNR, unit: dB, better: higher, format: .1f}\n"
-                                    "  tables: {pictures: [psnr], classes: [accuracy]}\n  runs:\n"))
+    toy.metrics.write_text(METRICS + "psnr: {title: PSNR, unit: dB, better: higher, format: .1f}\n")
+    toy.runs.write_text(RUNS + "tables: {pictures: [psnr], classes: [accuracy]}\n")
     quality = {"value": 20.0, "unit": "dB", "better": "higher", "split": "test", "n": 10}
     toy.refer("first", 0, 0.8)
     toy.refer("first", 1, 0.8, metrics={"psnr": quality})
@@ -230,9 +230,8 @@ def test_the_first_screen_has_a_card_for_each_chapter_and_no_number_without_a_re
 def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_number(toy, monkeypatch):
     import first_screen
 
-    table = toy.root / "notebooks" / "runs.yml"
-    style = "    style: {title: Style kept, unit: '', better: higher, format: .2f}\n  runs:\n"
-    table.write_text(table.read_text().replace("  runs:\n", style).replace(", parameters: {dataset: mnist}", ""))
+    toy.metrics.write_text(METRICS + "style: {title: Style kept, unit: '', better: higher, format: .2f}\n")
+    toy.runs.write_text(RUNS.replace(", parameters: {dataset: mnist}", ""))
     share = {"value": 0.9, "unit": "fraction", "better": "higher", "split": "test", "n": 10}
     toy.refer("first", 0, 0.4)
     toy.refer("first", 1, 0.6)
@@ -259,9 +258,8 @@ def test_the_picture_of_a_card_shows_the_columns_asked_for():
 def test_a_card_keeps_abbreviations_and_says_the_unit(toy, monkeypatch):
     import first_screen
 
-    table = toy.root / "notebooks" / "runs.yml"
-    error = "    psnr: {title: PSNR in the box, unit: dB, better: higher, format: .2f}\n  runs:\n"
-    table.write_text(table.read_text().replace("  runs:\n", error).replace(", parameters: {dataset: mnist}", ""))
+    toy.metrics.write_text(METRICS + "psnr: {title: PSNR in the box, unit: dB, better: higher, format: .2f}\n")
+    toy.runs.write_text(RUNS.replace(", parameters: {dataset: mnist}", ""))
     psnr = {"value": 31.5, "unit": "dB", "better": "higher", "split": "test", "n": 10}
     toy.refer("second", 0, 0.9, metrics={"psnr": psnr})
     card = first_screen.Card("toy", "Toy", "Does it?", "A report", "", "second", ("psnr",))
@@ -339,8 +337,7 @@ def test_a_count_of_the_bar_leads_to_a_line_that_leaves_only_its_claims(toy):
 def test_a_claim_says_when_its_test_was_changed_and_its_numbers_have_their_unit(toy):
     changed = CLAIMS.replace("  kind: observation\n", "  kind: observation\n  revised: true\n")
     (toy.root / "book" / "claims.yml").write_text(changed)
-    table = TABLE.replace("unit: fraction", "unit: dB").replace("format: .1%", "format: .2f")
-    (toy.root / "notebooks" / "runs.yml").write_text(table)
+    toy.metrics.write_text(METRICS.replace("unit: fraction", "unit: dB").replace("format: .1%", "format: .2f"))
     for seed, value in enumerate((2.1, 2.3, 2.2)):
         toy.refer("first", seed, value)
         toy.refer("second", seed, 1)

@@ -10,24 +10,24 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from htcv_lib.runs.plan import Family
 from htcv_lib.runs.project import Project
 
 REPOSITORY = Path(__file__).parents[2]
 
 RUNS = {
-    "toy": {
-        "title": "A toy family",
-        "chapters": ["chapter.ipynb"],
-        "metrics": {"value": {"title": "Value", "unit": "", "better": "higher", "format": ".2f"}},
-        "profiles": {"quick": {"steps": 2}},
-        "minutes": {"quick": 0.1},
-        "runs": {
-            "one": {"title": "Run one", "notebook": "run.ipynb", "parameters": {"slope": 1.0}, "quick": True},
-            "two": {"title": "Run two", "notebook": "run.ipynb", "parameters": {"slope": 2.0}, "quick": True},
-            "three": {"title": "Run three", "notebook": "run.ipynb", "parameters": {"slope": 3.0}, "quick": True},
-        },
-    }
+    "title": "A toy family",
+    "chapters": ["chapter.ipynb"],
+    "profiles": {"quick": {"steps": 2}},
+    "minutes": {"quick": 0.1},
+    "runs": [{
+        "all": {"notebook": "run.ipynb", "quick": True},
+        "one": {"title": "Run one", "parameters": {"slope": 1.0}},
+        "two": {"title": "Run two", "parameters": {"slope": 2.0}},
+        "three": {"title": "Run three", "parameters": {"slope": 3.0}},
+    }],
 }
+METRICS = {"value": {"title": "Value", "unit": "", "better": "higher", "format": ".2f"}}
 PARAMETERS = """run_name: str = 'toy/one/s0'
 slope: float = 0.5  # rise per step
 steps: int = 10
@@ -86,7 +86,8 @@ def toy(tmp_path, monkeypatch) -> Project:
         new_code_cell("run.finish({'value': value}, n=3)"),
     )
     write_notebook(root / "notebooks/toy/chapter.ipynb", new_markdown_cell("# Toys"), new_code_cell(CHAPTER_CELL))
-    (root / "notebooks/runs.yml").write_text(yaml.safe_dump(RUNS))
+    (root / "notebooks/toy/runs.yml").write_text(yaml.safe_dump(RUNS))
+    (root / "notebooks/toy/metrics.yml").write_text(yaml.safe_dump(METRICS))
     for name in ("HTCV_PROFILE", "HTCV_SEEDS", "HTCV_BUDGET", "HTCV_ROOT", "HTCV_RUN_FOLDER", "HTCV_JOBS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTCV_CACHE", str(tmp_path / "cache"))
@@ -96,12 +97,13 @@ def toy(tmp_path, monkeypatch) -> Project:
 
 @pytest.fixture
 def edit_runs():
-    """Change the toy book's table of runs: `edit_runs(toy, lambda table: ...)`."""
+    """Change the toy family as it was loaded, `runs` by name and `metrics`: `edit_runs(toy, lambda family: ...)`."""
 
     def edit(project: Project, change) -> None:
-        table = yaml.safe_load(project.table.read_text())
-        change(table["toy"])
-        project.table.write_text(yaml.safe_dump(table))
+        table = dict(Family.load("toy", project).table)
+        change(table)
+        project.metrics("toy").write_text(yaml.safe_dump(table.pop("metrics")))
+        project.tables["toy"].write_text(yaml.safe_dump(table | {"runs": [table["runs"]]}, sort_keys=False))
 
     return edit
 

@@ -33,6 +33,37 @@ def test_an_unknown_key_is_refused_by_name(toy, edit_runs):
         Book.load(toy)
 
 
+def test_a_run_says_otherwise_than_all_of_its_group(toy):
+    toy.tables["toy"].write_text("""
+runs:
+  - all: {notebook: run.ipynb, priority: 2, parameters: {slope: 1.0}}
+    one: {title: Run one}
+    two: {priority: 4, parameters: {steps: 3}}
+  - alone: {notebook: run.ipynb}
+""")
+    runs = Book.load(toy).families["toy"].variants
+    assert list(runs) == ["one", "two", "alone"]
+    assert runs["one"] == {"notebook": "run.ipynb", "priority": 2, "parameters": {"slope": 1.0}, "title": "Run one"}
+    assert runs["two"] == {"notebook": "run.ipynb", "priority": 4, "parameters": {"steps": 3}}
+    assert runs["alone"] == {"notebook": "run.ipynb"}
+
+
+def test_a_run_that_stands_in_two_groups_is_refused(toy):
+    toy.tables["toy"].write_text("runs:\n  - one: {notebook: run.ipynb}\n  - one: {notebook: run.ipynb}\n")
+    with pytest.raises(PlanError, match="the run 'one' stands there twice"):
+        Book.load(toy)
+
+
+def test_a_family_is_a_folder_and_its_place_is_that_in_the_contents(toy):
+    for name in ("a_new_one", "another"):
+        (toy.notebooks / name).mkdir()
+        (toy.notebooks / name / "runs.yml").write_text("title: New\nruns: []\n")
+    assert list(Book.load(toy).families) == ["toy", "a_new_one", "another"]
+    contents = toy.root / "_toc.yml"
+    contents.write_text("- file: book/pages/another/chapter\n" + contents.read_text())
+    assert list(Book.load(toy).families) == ["another", "toy", "a_new_one"]
+
+
 def test_runs_that_need_each_other_are_refused(toy, edit_runs):
     def circle(family):
         family["runs"]["one"]["needs"] = {"a": "toy/two"}
