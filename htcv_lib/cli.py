@@ -22,6 +22,8 @@ def run(options: argparse.Namespace) -> int:
     from htcv_lib.runs.project import Project
     from htcv_lib.runs.reference import require_clean_tree, write_references
 
+    if options.parameters:
+        return _run_changed(options)
     project = Project.find()
     if options.record:
         require_clean_tree(project)
@@ -35,6 +37,27 @@ def run(options: argparse.Namespace) -> int:
     for outcome in report.failures:
         print(f"htcv: {outcome.error}", file=sys.stderr)
     return 1 if report.failures else 0
+
+
+def _run_changed(options: argparse.Namespace) -> int:
+    """`htcv run family/variant -p name=value`: into scratch, not as the planned run."""
+    from htcv_lib.runs.build import active_profile, build_lock, run_changed
+    from htcv_lib.runs.plan import PlanError
+    from htcv_lib.runs.project import Project
+
+    if len(options.runs) != 1 or options.runs[0].count("/") not in (1, 2):
+        raise PlanError("-p changes one run: name exactly one, family/variant or family/variant/s<seed>")
+    if options.record or options.force or options.seeds is not None:
+        raise PlanError("-p makes one scratch run: leave out --record, --force and --seeds")
+    changes = dict(text.partition("=")[::2] for text in options.parameters if "=" in text)
+    if len(changes) < len(options.parameters):
+        raise PlanError("-p wants name=value, each name once")
+    project = Project.find()
+    with build_lock(project):
+        outcome = run_changed(project, options.runs[0], options.profile or active_profile(), changes)
+    print(outcome.folder.relative_to(project.root) if outcome.ok else f"htcv: {outcome.error}",
+          file=sys.stdout if outcome.ok else sys.stderr)
+    return 0 if outcome.ok else 1
 
 
 def status(options: argparse.Namespace) -> int:
@@ -96,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--profile", help="quick, laptop, full or paper; default: full with a GPU, else quick")
     one.add_argument("--seeds", type=int, default=None, help="seeds of each run; default: as runs.yml says")
     one.add_argument("--force", action="store_true", help="also what is fresh by its committed reference")
+    one.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE",
+                     help="another value for a parameter of the one run named: a scratch run")
     one.add_argument("--record", action="store_true", help="make the results references (needs a clean tree)")
     one.set_defaults(command=run)
     one = commands.add_parser("status", help="what is fresh, stale (and why), missing")

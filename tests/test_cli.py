@@ -16,6 +16,18 @@ def test_an_unknown_run_is_one_line(command, message, capsys):
     assert message in error and error.count("\n") == 1 and error.startswith("htcv: ")
 
 
+@pytest.mark.parametrize("options, message", [
+    (["-p", "lr=1"], "name exactly one"), (["pets_unet", "-p", "lr=1"], "name exactly one"),
+    (["vae/mnist-pca", "vae/mnist-copy", "-p", "lr=1"], "name exactly one"),
+    (["vae/mnist-pca", "-p", "lr"], "-p wants name=value"), (["vae/mnist-pca", "-p", "lr=1", "--record"], "leave out"),
+    (["vae/mnist-pca/s1", "-p", "latent=few", "--profile", "laptop"], "latent wants int, got str 'few' (-p)"),
+])
+def test_another_parameter_is_for_one_run(options, message, capsys):
+    assert main(["run", *options]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
 def test_status_lists_every_run_of_the_profile(capsys):
     assert main(["status", "--profile", "laptop"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -5,11 +5,13 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from htcv_lib.data.files import missing
@@ -19,9 +21,11 @@ from htcv_lib.runs.execute import NOTEBOOK, Outcome, Task, clock, execute, slots
 from htcv_lib.runs.freshness import RunState, chapter_inputs, run_states
 from htcv_lib.runs.keys import keep_listing, page_parts
 from htcv_lib.runs.machine import cuda_devices
-from htcv_lib.runs.plan import PROFILES, Book, PlanError
+from htcv_lib.runs.notebook import parameter_types
+from htcv_lib.runs.plan import PROFILES, Book, PlanError, check_types, whole_number
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, Results
+from htcv_lib.runs.run import scratch_context
 
 Say = Callable[[str], None]
 GPU_PROFILES = ("full", "paper")  # their expected minutes are those of one GPU
@@ -57,6 +61,22 @@ def active_profile() -> str:
     return profile
 
 
+def budget_minutes() -> float | None:
+    """`HTCV_BUDGET` ("25m", "2h") in minutes; None without one. Errors: PlanError for anything else."""
+    text = os.environ.get("HTCV_BUDGET", "")
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mh]?)", text)
+    if text and not match:
+        raise PlanError(f"HTCV_BUDGET={text}: write minutes or hours, for example 25m or 2h")
+    return float(match[1]) * (60 if match[2] == "h" else 1) if match else None
+
+
+def check_settings() -> None:
+    """Read every variable that a build heeds, before anything starts. Errors: PlanError, one line."""
+    for variable in ("HTCV_SEEDS", "HTCV_JOBS", "HTCV_THREADS"):
+        whole_number(variable)
+    budget_minutes()
+
+
 @contextmanager
 def build_lock(project: Project, say: Say = print):
     """One build at a time in a checkout; a second one says so and waits."""
@@ -83,8 +103,9 @@ def build(project: Project, profile: str | None = None, seeds: int | None = 1, s
         force: Execute even what is fresh by its committed reference.
         pages: Also bring pages up to date: runs whose text or figures changed, and chapters.
     """
+    check_settings()
     profile = profile or active_profile()
-    seeds = int(os.environ["HTCV_SEEDS"]) if os.environ.get("HTCV_SEEDS") else seeds
+    seeds = whole_number("HTCV_SEEDS") or seeds
     book = Book.load(project)
     planned = [] if profile == "none" else book.runs(profile, seeds, families, variants)
     states = run_states(planned, project)
@@ -99,6 +120,47 @@ def build(project: Project, profile: str | None = None, seeds: int | None = 1, s
     if pages:
         _execute_chapters(report, book, families, say)
     return report
+
+
+def run_changed(project: Project, name: str, profile: str, changes: Mapping[str, str],
+                say: Say = print) -> Outcome:
+    """Execute one run with other parameters into `runs/scratch`; the planned run stays as it is.
+
+    Args:
+        name: `family/variant` or `family/variant/s<seed>`; without a seed, the first.
+        changes: Parameter -> value as YAML has it; text is taken as it stands.
+
+    Errors: PlanError for a run that is not in the profile, or a parameter that its notebook does not have or wants
+    otherwise.
+    """
+    check_settings()
+    name = name if name.count("/") == 2 else f"{name}/s0"
+    run = Book.load(project).run(name, profile)
+    if run is None:
+        raise PlanError(f"{name} is not in profile {profile}")
+    types = parameter_types(run.notebook)
+    unknown = sorted(set(changes) - set(run.parameters))
+    if unknown:
+        raise PlanError(f"{name}: {run.notebook.name} has no parameter {unknown[0]!r} (-p)")
+    values = {key: _value(text, types.get(key)) for key, text in changes.items()}
+    check_types(name, types, values, "-p")
+    context = scratch_context()
+    task = Task(name, run.notebook, {**run.parameters, **values}, project.staging / "scratch" / name,
+                project.scratch / name / context["key"].removeprefix("scratch-"), project.root, context,
+                minutes=run.minutes)
+    (outcome,) = execute([task], say)
+    return outcome
+
+
+def _value(text: str, wanted: type | None) -> Any:
+    """What the command line says of a parameter: text for a text, a number where one is wanted, else YAML."""
+    if wanted is str:
+        return text
+    try:
+        value = yaml.safe_load(text)
+        return float(value) if wanted is float and isinstance(value, str) else value
+    except (yaml.YAMLError, ValueError):
+        return text
 
 
 def _task(state: RunState, states: list[RunState], project: Project) -> Task:
@@ -132,13 +194,10 @@ def _with_weights(stale: list[RunState], states: list[RunState], project: Projec
 
 def _affordable(stale: list[RunState], say: Say) -> list[RunState]:
     """As many runs, most important first, as `HTCV_BUDGET` ("25m", "2h") has time for."""
-    text = os.environ.get("HTCV_BUDGET", "")
-    if not text:
+    minutes = budget_minutes()
+    if minutes is None:
         return stale
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([mh]?)", text)
-    if not match:
-        raise PlanError(f"HTCV_BUDGET={text}: write minutes or hours, for example 25m or 2h")
-    budget = float(match[1]) * (60 if match[2] == "h" else 1) * len(slots())
+    budget = minutes * len(slots())
     chosen: list[RunState] = []
     for state in stale:
         names = {other.run.name for other in chosen}
@@ -147,6 +206,7 @@ def _affordable(stale: list[RunState], say: Say) -> list[RunState]:
             chosen.append(state)
             budget -= state.run.minutes
     if len(chosen) < len(stale):
+        text = os.environ["HTCV_BUDGET"]
         say(f"HTCV_BUDGET={text}: {len(chosen)} of {len(stale)} stale runs fit, most important first.")
     return chosen
 

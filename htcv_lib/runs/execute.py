@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from htcv_lib.runs.machine import cuda_devices
+from htcv_lib.runs.plan import whole_number
 from htcv_lib.runs.run import RUN_FOLDER
 
 NOTEBOOK = "notebook.ipynb"
@@ -62,7 +63,7 @@ class Outcome:
 def slots() -> list[Slot]:
     """As many workers as `HTCV_JOBS` says, by turns on the GPUs; by default one per GPU, or per core, at most four."""
     gpus, cores = cuda_devices(), os.cpu_count() or 1
-    jobs = int(os.environ.get("HTCV_JOBS") or len(gpus) or min(cores, 4))
+    jobs = whole_number("HTCV_JOBS") or len(gpus) or min(cores, 4)
     return [Slot(max(1, cores // jobs), gpus[place % len(gpus)] if gpus else "") for place in range(jobs)]
 
 

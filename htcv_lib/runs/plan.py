@@ -5,6 +5,7 @@ defaults, the setting, the run, the profile of the family, the profile of the ru
 notebook annotates. A run is in laptop and full unless it says no, in quick and paper only if it says so.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -13,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from htcv_lib.runs.notebook import default_parameters
+from htcv_lib.runs.notebook import default_parameters, mistyped, parameter_types
 from htcv_lib.runs.project import Project
 
 PROFILES = ("quick", "laptop", "full", "paper")  # `fingerprint` is internal, `none` trains nothing
@@ -183,21 +184,19 @@ class Book:
     def run(self, name: str, profile: str) -> PlannedRun | None:
         """One run by name, or None if it does not exist in this profile.
 
-        Errors: PlanError for an unknown run or a parameter its notebook does not have.
+        Errors: PlanError for an unknown run, and for a parameter that its notebook does not have or wants otherwise.
         """
         family, variant, seed = split_name(name)
-        if family not in self.families or variant not in self.families[family].variants:
-            raise PlanError(f"no run {name!r} in runs.yml")
+        notebook = self.notebook(name)
         table = self.families[family].table
         entry = table["runs"][variant]
         own = entry.get(profile, profile in (*REFERENCE_PROFILES, "fingerprint"))
         if own is False or own is None:
             return None
         setting = entry.get("setting", "as_reported")
-        notebook = self.project.notebooks / family / entry["notebook"]
         if not notebook.is_file():
             raise PlanError(f"{name}: no notebook notebooks/{family}/{entry['notebook']}")
-        parameters = default_parameters(notebook)
+        parameters, types = default_parameters(notebook), parameter_types(notebook)
         layers = {
             f"setting {setting}": table.get("settings", {}).get(setting, {}),
             "parameters": entry.get("parameters", {}),
@@ -211,12 +210,20 @@ class Book:
                     parameters[key] = value
                 elif layer != f"profile {profile}" or not self._elsewhere(family, key):
                     raise PlanError(f"{name}: {entry['notebook']} has no parameter {key!r} ({layer})")
+            check_types(name, types, values or {}, layer)
         minutes = {**table.get("minutes", {}), **entry.get("minutes", {})}.get(profile, 1.0)
         needs = {alias: need if need.count("/") == 2 else f"{need}/s{seed}"
                  for alias, need in (entry.get("needs") or {}).items()}
         return PlannedRun(family, variant, seed, profile, entry.get("title", variant), setting, notebook,
                           parameters, needs, int(entry.get("priority", 5)), float(minutes),
                           float(table.get("memory_gb", {}).get(profile, 1.0)))
+
+    def notebook(self, name: str) -> Path:
+        """The notebook of a run. Errors: PlanError for a run that is not in runs.yml."""
+        family, variant, _ = split_name(name)
+        if family not in self.families or variant not in self.families[family].variants:
+            raise PlanError(f"no run {name!r} in runs.yml")
+        return self.project.notebooks / family / self.families[family].variants[variant]["notebook"]
 
     def _elsewhere(self, family: str, key: str) -> bool:
         """Whether a value for a whole family means other notebooks of it."""
@@ -240,6 +247,23 @@ def split_name(name: str) -> tuple[str, str, int]:
     if len(parts) != 3 or not parts[2].startswith("s") or not parts[2][1:].isdigit():
         raise PlanError(f"a run is named family/variant/s<seed>, not {name!r}")
     return parts[0], parts[1], int(parts[2][1:])
+
+
+def check_types(name: str, types: Mapping[str, type], values: Mapping[str, Any], layer: str) -> None:
+    """Errors: PlanError for the first value that is not of the type its notebook annotates (see `parameter_types`); it
+    names the run and the layer that says so."""
+    for key, value in values.items():
+        fault = mistyped(value, types[key]) if key in types else ""
+        if fault:
+            raise PlanError(f"{name}: {key} {fault} ({layer})")
+
+
+def whole_number(variable: str) -> int | None:
+    """A count from the environment; None if it is not set. Errors: PlanError unless it is 1 or more."""
+    text = os.environ.get(variable, "")
+    if text and not (text.isascii() and text.isdigit() and int(text)):
+        raise PlanError(f"{variable}={text}: write a whole number, 1 or more")
+    return int(text) if text else None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,7 +19,8 @@ import pandas as pd
 
 from htcv_lib.runs import machine
 from htcv_lib.runs.display import show, show_frames
-from htcv_lib.runs.plan import Book, PlanError, metric_heading, split_name
+from htcv_lib.runs.notebook import parameter_types
+from htcv_lib.runs.plan import Book, PlanError, check_types, metric_heading, split_name
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import SCHEMA, Metric, Record, Results, Samples, check_sizes, write_json
 
@@ -41,6 +42,26 @@ def utc_now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def scratch_context() -> dict[str, Any]:
+    """The context of a run that no plan made; its key is `scratch-<now>`."""
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return {"profile": "scratch", "key": f"scratch-{stamp}", "parts": {}, "needs": {}}
+
+
+def check_given(name: str, parameters: Mapping[str, Any], project: Project) -> None:
+    """Check the types of what a notebook was given by hand, for example by `papermill -p`; a run that nobody planned
+    is not checked.
+
+    Errors: PlanError.
+    """
+    try:
+        notebook = Book.load(project).notebook(name)
+    except PlanError:
+        return
+    if notebook.is_file():
+        check_types(name, parameter_types(notebook), parameters, "given")
+
+
 @dataclass
 class Run:
     """One execution of a run notebook."""
@@ -55,7 +76,10 @@ class Run:
 
     @classmethod
     def start(cls, name: str, parameters: Mapping[str, Any]) -> "Run":
-        """Open the run's folder: the runner's, or a new one under `runs/scratch/`."""
+        """Open the run's folder: the runner's, or a new one under `runs/scratch/`.
+
+        Errors: PlanError for a parameter that is not of the type its notebook annotates.
+        """
         project = Project.find()
         parameters = {key: value for key, value in parameters.items() if key != "run_name"}
         prepared = os.environ.get(RUN_FOLDER)
@@ -63,10 +87,10 @@ class Run:
             folder = Path(prepared)
             context = json.loads((folder / "context.json").read_text())
         else:
-            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-            folder = project.scratch / name / stamp
+            check_given(name, parameters, project)
+            context = scratch_context()
+            folder = project.scratch / name / context["key"].removeprefix("scratch-")
             folder.mkdir(parents=True, exist_ok=True)
-            context = {"profile": "scratch", "key": f"scratch-{stamp}", "parts": {}, "needs": {}}
         return cls(name, dict(parameters), project, folder, context)
 
     @property

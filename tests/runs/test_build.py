@@ -2,7 +2,11 @@
 
 import json
 
-from htcv_lib.runs.build import build
+import pytest
+
+from htcv_lib.runs.build import build, run_changed
+from htcv_lib.runs.chapter import Chapter
+from htcv_lib.runs.plan import PlanError
 from htcv_lib.runs.records import records_below
 
 
@@ -83,3 +87,38 @@ def test_expected_minutes_of_a_gpu_are_called_so_on_a_cpu(toy, monkeypatch):
         lines = []
         build(toy, profile=profile, say=lines.append, variants=["toy/one"], pages=False)
         assert ("minutes on a GPU, far more here" in lines[0]) == says
+
+
+@pytest.mark.parametrize(("variable", "text", "says"), [
+    ("HTCV_SEEDS", "two", "write a whole number"), ("HTCV_SEEDS", "0", "1 or more"),
+    ("HTCV_JOBS", "1.5", "write a whole number"), ("HTCV_THREADS", "-1", "write a whole number"),
+    ("HTCV_BUDGET", "soon", "write minutes or hours")])
+def test_a_setting_that_cannot_be_read_stops_a_build_before_it_starts(toy, monkeypatch, variable, text, says):
+    monkeypatch.setenv(variable, text)
+    lines = []
+    for start in (lambda: build(toy, say=lines.append), lambda: run_changed(toy, "toy/one", "quick", {}, lines.append)):
+        with pytest.raises(PlanError, match=f"{variable}={text}: .*{says}"):
+            start()
+    assert lines == [] and not toy.staging.exists()
+
+
+def test_a_run_with_another_parameter_goes_to_scratch_and_leaves_the_planned_one_alone(toy, monkeypatch):
+    monkeypatch.chdir(toy.root)
+    outcome = run_changed(toy, "toy/one", "quick", {"slope": "1e1"}, lambda line: None)
+    (record,) = records_below(toy.scratch)
+    assert outcome.ok and record.folder == outcome.folder and record.profile == "scratch"
+    assert record.value("value") == 20.0 and record.parameters["slope"] == 10.0  # two steps, as quick says
+    assert Chapter.start("toy").scratch[0].run == "toy/one/s0"
+    assert not (toy.built / "quick").exists()
+
+
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"steps": "2.5"}, "toy/one/s0: steps wants int, got float 2.5 .-p."),
+    ({"fail": "1"}, "toy/one/s0: fail wants bool, got int 1 .-p."),
+    ({"slope": "steep"}, "toy/one/s0: slope wants float, got str 'steep' .-p."),
+    ({"slpoe": "1.0"}, "toy/one/s0: run.ipynb has no parameter 'slpoe' .-p."),
+])
+def test_a_value_given_by_hand_is_checked_before_anything_starts(toy, changes, says):
+    with pytest.raises(PlanError, match=says):
+        run_changed(toy, "toy/one", "quick", changes)
+    assert not toy.staging.exists()

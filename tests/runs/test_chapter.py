@@ -4,6 +4,7 @@ import pytest
 
 from htcv_lib.runs.chapter import Chapter, project_verdicts
 from htcv_lib.runs.display import table_html
+from htcv_lib.runs.plan import PlanError
 from htcv_lib.runs.records import write_json
 from htcv_lib.runs.run import Run
 
@@ -38,6 +39,14 @@ def test_a_scratch_run_says_what_it_changed(with_references):
     run = Run.start("toy/one/s0", {"slope": 1.5, "steps": 10, "seed": 0, "fail": False})
     record = run.finish({"value": 15.0})
     assert Chapter.start("toy").changed(record) == "slope 1.5"
+
+
+def test_a_scratch_run_is_refused_a_value_of_another_type_unless_nobody_planned_it(with_references):
+    with pytest.raises(PlanError, match="toy/one/s0: steps wants int, got float 2.5 .given."):
+        Run.start("toy/one/s0", {"slope": 1.5, "steps": 2.5})
+    assert not (with_references.scratch / "toy").exists()
+    for name in ("toy/unheard-of/s0", "another/one/s0"):
+        assert Run.start(name, {"steps": 2.5}).parameters == {"steps": 2.5}
 
 
 def test_verdicts_come_from_references(with_references):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from htcv_lib.runs.build import active_profile
-from htcv_lib.runs.notebook import default_parameters, first_heading, parameter_help
+from htcv_lib.runs.notebook import default_parameters, first_heading, mistyped, parameter_help, parameter_types
 from htcv_lib.runs.plan import Book, Family, PlanError, metric_heading
 from htcv_lib.runs.project import Project
 
@@ -101,6 +101,47 @@ def test_defaults_must_be_plain_literals(toy):
     notebook.write_text(notebook.read_text().replace("steps: int = 10", "steps: int = 5 * 2"))
     with pytest.raises(ValueError, match="plain literals"):
         default_parameters(notebook)
+
+
+def test_types_are_what_the_notebook_annotates(toy):
+    notebook = toy.notebooks / "toy/run.ipynb"
+    assert parameter_types(notebook) == {"run_name": str, "slope": float, "steps": int, "seed": int, "fail": bool}
+    notebook.write_text(notebook.read_text().replace("steps: int", "steps: complex"))
+    with pytest.raises(ValueError, match="parameters are of type bool, int, float, str, list, found 'steps: "):
+        parameter_types(notebook)
+
+
+@pytest.mark.parametrize(("value", "wanted", "fault"), [
+    (1.5, float, ""), (2, float, ""), (2, int, ""), (True, bool, ""), ("2", str, ""), ([True, "a"], list, ""),
+    (True, int, "wants int, got bool True"), (True, float, "wants float, got bool True"),
+    (1, bool, "wants bool, got int 1"), (2.0, int, "wants int, got float 2.0"), (2, str, "wants str, got int 2"),
+    (None, str, "wants str, got NoneType None"), ("ab", list, "wants list, got str 'ab'"),
+    ("ab", float, "wants float, got str 'ab'"), ("1.0e-3", int, "wants int, got str '1.0e-3'"),
+    ("1e-3", float, "wants float, got str '1e-3': `1e-3` is text in YAML: write 1.0e-3"),
+    ("-2.5E4", float, "wants float, got str '-2.5E4': `-2.5E4` is text in YAML: write -2.5e+4"),
+])
+def test_a_bool_is_no_number_and_an_int_will_do_for_a_float(value, wanted, fault):
+    assert mistyped(value, wanted) == fault
+
+
+@pytest.mark.parametrize(("change", "layer"), [
+    (lambda family: family.update(settings={"as_reported": {"slope": "1e-3"}}), "setting as_reported"),
+    (lambda family: family["runs"]["one"]["parameters"].update(slope="1e-3"), "parameters"),
+    (lambda family: family["profiles"]["quick"].update(slope="1e-3"), "profile quick"),
+    (lambda family: family["runs"]["one"].update(quick={"slope": "1e-3"}), "quick of the run"),
+])
+def test_a_value_of_another_type_is_refused_in_every_layer(toy, edit_runs, change, layer):
+    edit_runs(toy, change)
+    with pytest.raises(PlanError) as refused:
+        Book.load(toy).runs("quick")
+    assert str(refused.value) == ("toy/one/s0: slope wants float, got str '1e-3': "
+                                  f"`1e-3` is text in YAML: write 1.0e-3 ({layer})")
+
+
+def test_an_int_for_a_float_stays_an_int(toy, edit_runs):
+    edit_runs(toy, lambda family: family["runs"]["one"]["parameters"].update(slope=3))
+    slope = Book.load(toy).run("toy/one/s0", "quick").parameters["slope"]
+    assert (slope, type(slope)) == (3, int)
 
 
 def test_help_comes_from_the_comment_behind_a_default(toy):
