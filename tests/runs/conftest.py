@@ -65,7 +65,7 @@ def toy(tmp_path, monkeypatch) -> Project:
     shutil.copytree(REPOSITORY / "htcv_lib", root / "htcv_lib", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "htcv_lib/metrics/toy.py").write_text(TOY_MODULE)
     init = root / "htcv_lib/metrics/__init__.py"
-    init.write_text(init.read_text().replace("MODULES = {", 'MODULES = {\n    "toy": ("toy_line",),', 1))
+    init.write_text(init.read_text().replace("submod_attrs={", 'submod_attrs={"toy": ["toy_line"],', 1))
     (root / "data_manifests").mkdir()
     (root / "book").mkdir()
     (root / "book/index.md").write_text("# Toy book\n\nA page.\n")
