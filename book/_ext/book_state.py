@@ -22,7 +22,7 @@ from htcv_lib.runs.plan import REFERENCE_PROFILES, Book, Family, PlanError, Plan
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, Results
 
-WATCHED = ("book/runs/**/record.json", "book/claims.yml", "notebooks/*/*.yml", "notebooks/*/*.ipynb",
+WATCHED = ("book/runs/**/record.json", "book/claims/*.yml", "notebooks/*/*.yml", "notebooks/*/*.ipynb",
            "data_manifests/*.yaml", "htcv_lib/**/*.py", "book/_ext/*.py",
            *(f"runs/{profile}/**/record.json" for profile in ("quick", "laptop", "full", "paper")))
 
@@ -95,10 +95,10 @@ class BookState:
 
     @cached_property
     def verdicts(self) -> dict[str, list]:
-        """Family -> verdicts over its claims; empty while there is no claims.yml."""
+        """Family -> verdicts over its claims; empty while no family has any."""
         from htcv_lib.runs.chapter import project_verdicts
 
-        return project_verdicts(self.project) if self.project.claims.is_file() else {}
+        return project_verdicts(self.project)
 
     @cached_property
     def commit(self) -> str:

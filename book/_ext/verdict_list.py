@@ -61,7 +61,7 @@ class Claims(SphinxDirective):
 
 
 def chosen_verdicts(state: BookState, family: str = "", section: str = "") -> list[Verdict]:
-    """Those of a family, and of a section of its report as claims.yml calls it."""
+    """Those of a family, and of a section of its report as its file of claims calls it."""
     return [verdict for name, verdicts in state.verdicts.items() if family in ("", name) for verdict in verdicts
             if section in ("", verdict.claim.report["section"])]
 

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "freshness": ["RunState", "run_states"],
     "reference": ["fingerprints", "renew_keys", "write_references"],
     "status": ["status_lines", "status_frame"],
-    "claims": ["Claim", "Verdict", "decide", "load_claims"],
+    "claim_files": ["load_claims"],
+    "claims": ["Claim", "Verdict", "decide"],
     "statistics": ["Estimate", "bootstrap_images", "holm", "mean_interval", "paired_difference", "wilson"],
 })

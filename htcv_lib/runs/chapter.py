@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from htcv_lib.runs.claims import Verdict, decide, load_claims
+from htcv_lib.runs.claim_files import load_claims
+from htcv_lib.runs.claims import Verdict, decide
 from htcv_lib.runs.display import show, show_frames
 from htcv_lib.runs.plan import Book
 from htcv_lib.runs.project import Project
@@ -53,9 +54,7 @@ class Chapter:
 
     def verdicts(self) -> list[Verdict]:
         """The claims of this family, decided by its references."""
-        claims = [claim for claim in load_claims(self.results.project.claims)
-                  if claim.family == self.results.family.name]
-        return decide(claims, self.results.values)
+        return decide(load_claims(self.results.project, self.results.family.name), self.results.values)
 
     def changed(self, record: Record) -> str:
         """What a scratch run did differently from the run as `full` defines it, for example "lr 0.003"."""
@@ -94,7 +93,7 @@ class Chapter:
 
 def project_verdicts(project: Project) -> dict[str, list[Verdict]]:
     """Family -> verdicts, for every family that has claims."""
-    claims = load_claims(project.claims)
+    claims = load_claims(project)
     families = dict.fromkeys(claim.family for claim in claims)
     return {family: decide([claim for claim in claims if claim.family == family],
                            Results(family, project).values) for family in families}

@@ -1,15 +1,13 @@
-"""The reports' conclusions as testable claims, read from `book/claims.yml`, and how the runs decide them.
+"""The reports' conclusions as testable claims, and how the runs decide them.
 
-The rules are those of the page `book/claims.md`. `TESTS` lists the kinds of test a claim can have; exactly one each.
+The rules are those of the page `book/claims.md`; `claim_files` reads the claims.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from scipy import stats
 
 from htcv_lib.runs.statistics import Estimate, holm, mean_interval, wilson
@@ -19,21 +17,6 @@ UNDECIDED, NOT_TESTABLE, IN_SIMULATION = "undecided", "not testable", "holds in 
 WORDS = (SUPPORTED, IN_SIMULATION, NO_DIFFERENCE, UNDECIDED, CONTRADICTED, NOT_TESTABLE)
 ENOUGH = 10  # paired seeds that decide
 ALPHA = 0.05
-
-# test -> keys it must have, keys it may have
-TESTS = {
-    # one variant against another, paired by seed. at_least and at_most claim a size; same claims there is none
-    "compare": ({"better", "worse", "metric", "margin"}, {"at_least", "at_most", "same", "lower_is_better"}),
-    # the mean of several variants against the mean of others: a main effect of the grid
-    "effect": ({"better", "worse", "metric", "margin"}, {"lower_is_better"}),
-    # the mean of one variant reaches a level, or stays below one
-    "single": ({"variant", "metric"}, {"at_least", "at_most"}),
-    # most runs of one variant end at or beyond a level, k of n
-    "collapse": ({"variant", "metric"}, {"at_least", "at_most"}),
-    "not_testable": (set(), set()),
-}
-REQUIRED = {"id", "family", "report", "kind", "says", "statement"}
-OPTIONAL = {"simulation", "revised", "note"}
 
 
 @dataclass(frozen=True)
@@ -110,20 +93,6 @@ class _Evidence(NamedTuple):
     def word(self) -> str:
         """What the intervals alone say, however few the seeds."""
         return SUPPORTED if self.holds else CONTRADICTED if self.fails else NO_DIFFERENCE if self.equal else UNDECIDED
-
-
-def load_claims(path: Path) -> list[Claim]:
-    """Read and check the list. Errors: ValueError naming the claim and what is wrong with it."""
-    entries = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or []
-    if not isinstance(entries, list):
-        raise ValueError(f"{Path(path).name}: expected a list of claims")
-    claims = [_checked(entry, f"{Path(path).name}: claim {place}") for place, entry in enumerate(entries, start=1)]
-    seen: set[str] = set()
-    for claim in claims:
-        if claim.id in seen:
-            raise ValueError(f"{Path(path).name}: duplicate id {claim.id!r}")
-        seen.add(claim.id)
-    return claims
 
 
 def decide(claims: Iterable[Claim], values: Values) -> list[Verdict]:
@@ -211,46 +180,3 @@ def _equivalence_p(differences: Sequence[float], margin: float) -> float:
     """The larger p of the two one-sided t tests "below -margin" and "above margin" (Schuirmann, 1987)."""
     sides = [mean_interval(differences, against=bound).p for bound in (-margin, margin)]
     return max(sides) / 2  # one-sided, for a mean between the bounds
-
-
-def _checked(entry: Any, where: str) -> Claim:
-    """A claim from its YAML mapping, or a ValueError that says which key is missing, unknown or wrong."""
-    if not isinstance(entry, dict):
-        raise ValueError(f"{where}: expected a mapping")
-    where += f" ({entry['id']})" if "id" in entry else ""
-    _check_keys(entry, REQUIRED, OPTIONAL | set(TESTS), where)
-    if entry["kind"] not in ("observation", "explanation"):
-        raise ValueError(f"{where}: kind must be observation or explanation, not {entry['kind']!r}")
-    _check_keys(entry["report"], {"file", "section", "where"}, set(), f"{where}: report")
-    tests = [name for name in TESTS if name in entry]
-    if len(tests) != 1:
-        raise ValueError(f"{where}: needs exactly one of {', '.join(TESTS)}, has {', '.join(tests) or 'none'}")
-    test = entry[tests[0]]
-    if tests[0] == "not_testable":
-        if not isinstance(test, str) or not test.strip():
-            raise ValueError(f"{where}: not_testable must give the reason")
-        return Claim(**entry)
-    _check_keys(test, *TESTS[tests[0]], f"{where}: {tests[0]}")
-    sizes = [key for key in ("at_least", "at_most", "same") if key in test]
-    if len(sizes) > 1 or (tests[0] in ("single", "collapse") and not sizes):
-        raise ValueError(f"{where}: {tests[0]} needs {'one' if not sizes else 'only one'} of at_least, at_most")
-    for key in {"margin", "at_least", "at_most"} & set(test):
-        if isinstance(test[key], bool) or not isinstance(test[key], int | float):
-            raise ValueError(f"{where}: {key} must be a number, not {test[key]!r}")
-    if "margin" in test and test["margin"] <= 0:
-        raise ValueError(f"{where}: margin must be positive")
-    for side in {"better", "worse"} & set(test):
-        wanted = str if tests[0] == "compare" else list
-        if not isinstance(test[side], wanted) or not test[side]:
-            raise ValueError(f"{where}: {side} must be {'one variant' if wanted is str else 'a list of variants'}")
-    return Claim(**entry)
-
-
-def _check_keys(entry: Any, required: set[str], optional: set[str], where: str) -> None:
-    if not isinstance(entry, dict):
-        raise ValueError(f"{where}: expected a mapping")
-    missing, unknown = required - set(entry), set(entry) - required - optional
-    if missing or unknown:
-        both = (("missing", missing), ("unknown", unknown))
-        parts = [f"{word} {', '.join(sorted(map(str, keys)))}" for word, keys in both if keys]
-        raise ValueError(f"{where}: {'; '.join(parts)}")

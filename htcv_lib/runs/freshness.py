@@ -91,9 +91,8 @@ def _load(folder: Path) -> Record | None:
 
 
 def chapter_inputs(project: Project, family: str, records: Iterable[Record]) -> list[Any]:
-    """What a chapter's page depends on besides its notebook: records, claims, its family's runs and metrics."""
+    """What a chapter's page depends on besides its notebook: records, and its family's claims, runs and metrics."""
     shown = sorted([record.run, record.profile, record.data["key"], record.finished] for record in records)
-    claims = project.claims.read_text(encoding="utf-8") if project.claims.is_file() else ""
-    tables = [path.read_text(encoding="utf-8") for path in (project.tables[family], project.metrics(family))
-              if path.is_file()]
-    return [shown, claims, *tables]
+    tables = [path.read_text(encoding="utf-8") if path.is_file() else ""
+              for path in (project.claims_of(family), project.tables[family], project.metrics(family))]
+    return [shown, *tables]

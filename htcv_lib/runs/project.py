@@ -61,7 +61,12 @@ class Project:
 
     @property
     def claims(self) -> Path:
-        return self.root / "book" / "claims.yml"
+        """What the reports conclude: one file a family, see `claims_of`."""
+        return self.root / "book" / "claims"
+
+    def claims_of(self, family: str) -> Path:
+        """The claims of one family; there need not be any."""
+        return self.claims / f"{family}.yml"
 
     @property
     def pages(self) -> Path:

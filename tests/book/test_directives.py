@@ -46,6 +46,12 @@ class Toy:
     def page(self, text: str) -> None:
         (self.root / "index.md").write_text(f"# Page\n\n{text}\n\n```{{toctree}}\n:glob:\nbook/pages/toy/runs/*\n```\n")
 
+    def claim(self, text: str) -> None:
+        """Write the family's file of claims."""
+        path = self.root / "book" / "claims" / "toy.yml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
     def refer(self, variant: str, seed: int, accuracy: float, **changes) -> Path:
         """Commit a reference made by the run as it is defined now."""
         from htcv_lib.runs.freshness import run_states
@@ -280,25 +286,22 @@ def test_a_card_without_its_run_shows_no_other_number(toy, monkeypatch):
 
 
 CLAIMS = """
-- id: better
-  family: toy
-  report: {file: README, section: Observations, where: first sentence}
-  kind: observation
-  says: The first run is said to win.
-  statement: The first run has a higher accuracy than the second.
-  compare: {better: first, worse: second, metric: accuracy, margin: 0.01}
-- id: cause
-  family: toy
-  report: {file: README, section: Observations, where: second sentence}
-  kind: explanation
-  says: It is said to win because it is first.
-  statement: Being first makes it win.
-  not_testable: A guess about a cause.
+report: README
+sections:
+  Observations:
+    first sentence:
+    - observation: The first run is said to win.
+      better: The first run has a higher accuracy than the second.
+      compare: {better: first, worse: second, metric: accuracy, margin: 0.01}
+    second sentence:
+    - explanation: It is said to win because it is first.
+      cause: Being first makes it win.
+      not_testable: A guess about a cause.
 """
 
 
 def judged(toy, seeds: int) -> tuple[str, str]:
-    (toy.root / "book" / "claims.yml").write_text(CLAIMS)
+    toy.claim(CLAIMS)
     for seed in range(seeds):  # 5 points apart, more or less a tenth of a point
         toy.refer("first", seed, 0.85 + 0.001 * (seed % 2))
         toy.refer("second", seed, 0.80)
@@ -335,8 +338,8 @@ def test_a_count_of_the_bar_leads_to_a_line_that_leaves_only_its_claims(toy):
 
 
 def test_a_claim_says_when_its_test_was_changed_and_its_numbers_have_their_unit(toy):
-    changed = CLAIMS.replace("  kind: observation\n", "  kind: observation\n  revised: true\n")
-    (toy.root / "book" / "claims.yml").write_text(changed)
+    changed = CLAIMS.replace("    - observation", "    - revised: true\n      observation")
+    toy.claim(changed)
     toy.metrics.write_text(METRICS.replace("unit: fraction", "unit: dB").replace("format: .1%", "format: .2f"))
     for seed, value in enumerate((2.1, 2.3, 2.2)):
         toy.refer("first", seed, value)
@@ -348,7 +351,7 @@ def test_a_claim_says_when_its_test_was_changed_and_its_numbers_have_their_unit(
 
 
 def test_no_practical_difference_shows_the_interval_that_says_so(toy):
-    (toy.root / "book" / "claims.yml").write_text(CLAIMS)
+    toy.claim(CLAIMS)
     for seed, value in enumerate((0.846, 0.846, 0.855)):  # the 95 % interval leaves the margin, the 90 % one does not
         toy.refer("first", seed, value)
         toy.refer("second", seed, 0.85)
@@ -360,18 +363,20 @@ def test_no_practical_difference_shows_the_interval_that_says_so(toy):
 def test_a_claim_about_most_runs_counts_them_and_one_without_its_metric_says_so(toy):
     most = CLAIMS.replace("compare: {better: first, worse: second, metric: accuracy, margin: 0.01}",
                           "collapse: {variant: first, metric: accuracy, at_least: 0.851}")
-    (toy.root / "book" / "claims.yml").write_text(most)
+    toy.claim(most)
     for seed in range(3):
         toy.refer("first", seed, 0.85 + 0.001 * (seed % 2))
     toy.page("```{claims} toy\n```")
     assert "1 of 3 runs (95 % interval 6% to 79% of runs); claimed: more than half" in toy.build()[0]
-    (toy.root / "book" / "claims.yml").write_text(most.replace("metric: accuracy", "metric: collapsed"))
+    table = toy.root / "notebooks" / "runs.yml"
+    table.write_text(TABLE.replace("  runs:\n", "    collapsed: {title: Collapsed}\n  runs:\n"))
+    toy.claim(most.replace("metric: accuracy", "metric: collapsed"))
     assert "its recorded runs (3) leave nothing to measure" in toy.build()[0]
 
 
 def test_claims_of_one_section_can_stand_on_a_page_of_their_own(toy):
-    second = CLAIMS.replace("section: Observations, where: second", "section: Second part, where: second")
-    (toy.root / "book" / "claims.yml").write_text(second)
+    second = CLAIMS.replace("    second sentence:", "  Second part:\n    second sentence:")
+    toy.claim(second)
     toy.page("```{verdict-bar} toy Second part\n```\n\n```{claims} toy Second part\n```")
     html, warnings = toy.build()
     assert warnings == "" and "How 1 claim fared" in html

@@ -69,7 +69,6 @@ def toy(tmp_path, monkeypatch) -> Project:
     (root / "data_manifests").mkdir()
     (root / "book").mkdir()
     (root / "book/index.md").write_text("# Toy book\n\nA page.\n")
-    (root / "book/claims.yml").write_text("[]\n")
     (root / "_toc.yml").write_text(yaml.safe_dump({
         "format": "jb-book", "root": "book/index",
         "chapters": [{"file": "book/pages/toy/chapter"}, {"glob": "book/pages/toy/runs/*"}]}))

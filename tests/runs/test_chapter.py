@@ -50,14 +50,15 @@ def test_a_scratch_run_is_refused_a_value_of_another_type_unless_nobody_planned_
 
 
 def test_verdicts_come_from_references(with_references):
-    with_references.claims.write_text("""
-- id: two-beats-one
-  family: toy
-  report: {file: F, section: S, where: W}
-  kind: observation
-  says: Two is better.
-  statement: Two has the higher value.
-  compare: {better: two, worse: one, metric: value, margin: 0.5}
+    with_references.claims.mkdir()
+    with_references.claims_of("toy").write_text("""
+report: F
+sections:
+  S:
+    W:
+    - observation: Two is better.
+      two-beats-one: Two has the higher value.
+      compare: {better: two, worse: one, metric: value, margin: 0.5}
 """)
     (verdict,) = project_verdicts(with_references)["toy"]
     assert (verdict.word, verdict.so_far, verdict.n) == ("undecided", "", 1)

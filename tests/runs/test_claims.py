@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from htcv_lib.runs.claims import ENOUGH, TESTS, WORDS, Claim, decide, load_claims
-from htcv_lib.runs.plan import Book
+from htcv_lib.runs.claim_files import TESTS, load_claims, read_claims
+from htcv_lib.runs.claims import ENOUGH, WORDS, Claim, decide
+from htcv_lib.runs.freshness import chapter_inputs
+from htcv_lib.runs.plan import Book, Family
 from htcv_lib.runs.project import Project
 
+BOOK = Project(Path(__file__).parents[2])
 SPREAD = (-0.001, 0.001) * 5  # ten seeds, mean zero: a half width of 0.00075 at 95 %
 BASE = {"id": "a", "family": "toy", "report": {"file": "f", "section": "s", "where": "w"}, "kind": "observation",
         "says": "A is better.", "statement": "A is better by accuracy."}
@@ -169,44 +172,135 @@ def test_a_claim_that_holds_alone_may_be_undecided_among_many():
     assert word(200) == "undecided"
 
 
-def load(tmp_path: Path, *entries) -> list[Claim]:
-    path = tmp_path / "claims.yml"
-    path.write_text(yaml.safe_dump(list(entries)))
-    return load_claims(path)
+SENTENCE = {"observation": "A is better.", "a": "A is better by accuracy."}
+TOY = Family("toy", "Toy", {"runs": {"a": {}, "b": {}, "c": {}}, "metrics": {"accuracy": {}}})
+
+
+def load(tmp_path: Path, *sentences, family: Family | None = None, **top) -> list[Claim]:
+    """The claims of a file with these sentences in one place."""
+    path = tmp_path / "toy.yml"
+    path.write_text(yaml.safe_dump({"report": "f", **top, "sections": {"s": {"w": list(sentences)}}}, sort_keys=False))
+    return read_claims(path, family)
+
+
+def test_a_sentence_with_one_test_is_one_claim(tmp_path):
+    assert load(tmp_path, {**SENTENCE, "compare": PAIR}) == [claim(compare=PAIR)]
+
+
+def test_a_sentence_with_two_tests_gives_two_claims(tmp_path):
+    single = {"variant": "a", "metric": "accuracy", "at_least": 0.5}
+    tests = [{"a": "A is better by accuracy.", "compare": PAIR}, {"level": "A is good.", "single": single}]
+    first_test, second = load(tmp_path, {"observation": "A is better.", "tests": tests})
+    assert first_test == claim(compare=PAIR)
+    assert second == claim(id="level", statement="A is good.", single=single)
+
+
+def test_what_stands_above_holds_below_unless_it_is_said_otherwise(tmp_path):
+    tests = [{"a": "A.", "effect": {"metric": "accuracy"}}, {"b": "B.", "effect": {"metric": "loss", "margin": 2}},
+             {"c": "C.", "not_testable": "Nobody knows.", "simulation": False, "note": "Another."}]
+    sentence = {"explanation": "Because.", "revised": True, "note": "One.", "tests": tests,
+                "effect": {"better": ["a"], "worse": ["b"]}}
+    one, two, three = load(tmp_path, sentence, simulation=True, margins={"accuracy": 0.1, "loss": 1},
+                           lower_is_better=["loss"])
+    assert one.effect == {"better": ["a"], "worse": ["b"], "metric": "accuracy", "margin": 0.1}
+    assert two.effect == {"better": ["a"], "worse": ["b"], "metric": "loss", "margin": 2, "lower_is_better": True}
+    assert three.effect is None and three.not_testable == "Nobody knows."
+    assert [c.simulation for c in (one, two, three)] == [True, True, False]
+    assert [c.note for c in (one, two, three)] == ["One.", "One.", "Another."]
+    assert all(c.revised and c.kind == "explanation" and c.says == "Because." for c in (one, two, three))
+
+
+def test_a_claim_may_go_against_the_direction_of_its_metric(tmp_path):
+    (found,) = load(tmp_path, {**SENTENCE, "compare": {**PAIR, "lower_is_better": False}}, lower_is_better=["accuracy"])
+    assert found.compare == PAIR
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"surprise": 1}, "unknown surprise"),
-    ({"says": None, "drop": "says"}, "missing says"),
-    ({"kind": "opinion"}, "observation or explanation"),
-    ({"compare": {k: v for k, v in PAIR.items() if k != "margin"}}, "compare: missing margin"),
+    ({"surprise": 1}, "toy.yml: s, w, sentence 1: a: unknown surprise"),
+    ({"drop": "observation"}, "toy.yml: s, w, sentence 1: needs one of observation or explanation, has neither"),
+    ({"explanation": "Why."}, "has observation and explanation"),
+    ({"drop": "a"}, "sentence 1: missing the id of a test"),
+    ({"a": None}, "toy.yml: a: the restatement must be a sentence"),
+    ({"compare": {k: v for k, v in PAIR.items() if k != "margin"}}, "toy.yml: a: compare: missing margin"),
     ({"compare": {**PAIR, "margin": "half"}}, "margin must be a number"),
     ({"compare": {**PAIR, "margin": 0}}, "margin must be positive"),
     ({"compare": {**PAIR, "at_least": 1, "at_most": 2}}, "only one of"),
     ({"compare": {**PAIR, "better": ["a", "c"]}}, "better must be one variant"),
+    ({"compare": {**PAIR, "better": "d"}}, "toy.yml: a: better: no run 'toy/d' in the table of runs"),
+    ({"compare": {**PAIR, "metric": "loss"}}, "toy.yml: a: metric: toy has no metric 'loss'"),
+    ({"compare": {**PAIR, "metric": ["loss"]}}, "metric must be one name"),
     ({"not_testable": "why"}, "exactly one of"),
     ({"drop": "compare"}, "has none"),
     ({"drop": "compare", "single": {"variant": "a", "metric": "accuracy"}}, "single needs one of at_least, at_most"),
     ({"drop": "compare", "not_testable": ""}, "must give the reason"),
-    ({"report": {"file": "f"}}, "report: missing section, where"),
+    ({"tests": []}, "sentence 1: unknown a"),
 ])
 def test_a_claim_with_a_mistake_is_refused_by_name(tmp_path, change, message):
-    entry = {**BASE, "compare": PAIR, **change}
-    entry.pop(entry.pop("drop", ""), None)
+    sentence = {**SENTENCE, "compare": PAIR, **change}
+    sentence.pop(sentence.pop("drop", ""), None)
+    with pytest.raises(ValueError, match=message) as refused:
+        load(tmp_path, sentence, family=TOY)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("report: f\n", "toy.yml: missing sections"),
+    ("sections: {}\nreports: f\n", "toy.yml: missing report; unknown reports"),
+    ("report: f\nsections: {s: [1]}\n", "toy.yml: s: expected a mapping"),
+    ("report: f\nsections: {s: {w: 1}}\n", "toy.yml: s, w: expected a list"),
+    ("report: f\nsections:\n  s:\n    w: []\n    w: []\n", "toy.yml: line 5: 'w' stands here twice"),
+    ("report: f: g\n", "toy.yml: line 1: mapping values"),
+])
+def test_a_file_with_a_mistake_is_refused_by_name(tmp_path, text, message):
+    path = tmp_path / "toy.yml"
+    path.write_text(text)
     with pytest.raises(ValueError, match=message):
-        load(tmp_path, entry)
+        read_claims(path)
 
 
 def test_two_claims_with_one_id_are_refused(tmp_path):
     with pytest.raises(ValueError, match="duplicate id 'a'"):
-        load(tmp_path, {**BASE, "compare": PAIR}, {**BASE, "compare": PAIR})
+        load(tmp_path, {**SENTENCE, "compare": PAIR}, {**SENTENCE, "compare": PAIR})
+
+
+def test_a_family_needs_no_file_and_a_file_needs_its_family(toy):
+    assert load_claims(toy) == load_claims(toy, "toy") == []
+    toy.claims.mkdir()
+    toy.claims_of("sixth").write_text("report: f\nsections: {}\n")
+    with pytest.raises(ValueError, match="claims/sixth.yml: no family 'sixth'"):
+        load_claims(toy)
+
+
+def test_a_sixth_family_needs_only_its_own_file(toy):
+    table = yaml.safe_load(toy.table.read_text())
+    toy.table.write_text(yaml.safe_dump({**table, "sixth": table["toy"]}, sort_keys=False))
+    toy.claims.mkdir()
+    toy.claims_of("sixth").write_text("""
+report: f
+sections:
+  s:
+    w:
+    - observation: Two is better.
+      two: Two has the higher value.
+      compare: {better: two, worse: one, metric: value, margin: 0.5}
+""")
+    assert [(found.family, found.id) for found in load_claims(toy)] == [("sixth", "two")]
+    assert load_claims(toy, "toy") == []
+
+
+def test_a_chapter_depends_on_the_claims_of_its_own_family(toy):
+    before = chapter_inputs(toy, "toy", [])
+    toy.claims.mkdir()
+    toy.claims_of("sixth").write_text("report: f\nsections: {}\n")
+    assert chapter_inputs(toy, "toy", []) == before
+    toy.claims_of("toy").write_text("report: f\nsections: {}\n")
+    assert chapter_inputs(toy, "toy", []) != before
 
 
 def test_every_test_of_the_book_can_be_decided_by_the_seeds_of_profile_full():
-    project = Project(Path(__file__).parents[2])
-    seeds = Counter(run.name.rpartition("/")[0] for run in Book.load(project).runs("full", None))
+    seeds = Counter(run.name.rpartition("/")[0] for run in Book.load(BOOK).runs("full", None))
     few = set()
-    for claim in load_claims(project.claims):
+    for claim in load_claims(BOOK):
         sides = [claim.test[key] for key in ("better", "worse", "variant") if key in claim.test]
         variants = [name for side in sides for name in ([side] if isinstance(side, str) else side)]
         few |= {name for name in (f"{claim.family}/{variant}" for variant in variants) if seeds[name] < ENOUGH}
@@ -214,7 +308,7 @@ def test_every_test_of_the_book_can_be_decided_by_the_seeds_of_profile_full():
 
 
 def test_the_book_lists_every_observation_of_session_18_and_its_claims_can_be_decided():
-    claims = [c for c in load_claims(Path(__file__).parents[2] / "book" / "claims.yml") if c.family == "pets_unet"]
+    claims = load_claims(BOOK, "pets_unet")
     assert {c.where for c in claims} == {f"Part A, observation {k}" for k in (1, 2, 3)}
     verdicts = decide(claims, lambda variant, metric: {seed: 0.7 + seed / 1000 for seed in range(10)})
     assert {verdict.word for verdict in verdicts} <= set(WORDS)
@@ -227,7 +321,7 @@ MARGINS = {"psnr": 0.5, "swap_success": 0.05, "recognised": 0.05, "style_kept": 
 
 
 def test_the_book_lists_part_b_of_session_18_from_its_goal_to_its_last_observation():
-    claims = [c for c in load_claims(Path(__file__).parents[2] / "book" / "claims.yml") if c.family == "vae"]
+    claims = load_claims(BOOK, "vae")
     places = dict.fromkeys(c.where.removeprefix("Part B, ") for c in claims)
     assert list(places) == ["introduction", "structure, purpose of the label loss", "settings of the CIFAR10 VAE",
                             "observation 1", "observation 2", "observation 3"]  # in the report's order
