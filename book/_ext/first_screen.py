@@ -1,4 +1,7 @@
-"""{first-screen}: what the book is, a card for each report, how its claims fared, where to go next."""
+"""{first-screen}: what the book is, a card for each report, how its claims fared, where to go next.
+
+What the cards say stands on the page, in the body of the directive: each is a {report-card}.
+"""
 
 import base64
 import io
@@ -7,6 +10,7 @@ from html import escape
 
 from book_state import BookState, chapter_page, link, run_page, track
 from docutils import nodes
+from docutils.parsers.rst import directives
 from html_parts import anchor, in_a_sentence, raw
 from PIL import Image
 from sphinx.application import Sphinx
@@ -17,18 +21,17 @@ from htcv_lib.runs.execute import slots
 from htcv_lib.runs.plan import UNITLESS, Family
 from htcv_lib.runs.records import Record
 
-LINE = "Five student vision reports, rerun and reassessed"
+SKETCHES = "_static/sketches"  # <family>.svg, shown until there is a picture of our own
 
 
 @dataclass(frozen=True)
 class Card:
-    """One chapter: a project, or a part of one, that the five reports describe."""
+    """One chapter: a project, or a part of one, that the reports describe. On the page, its fields are options."""
 
     family: str
     title: str
     question: str
     source: str
-    sketch: str  # SVG paths, 120 x 40, shown until there is a picture of our own
     run: str = ""  # variant whose number is shown; unset: the most important run done well
     metrics: tuple[str, ...] = ()  # the number, then what must be read with it; unset: the family's first metric
     baseline: str = ""  # variant it is set against; unset: the best one as reported
@@ -37,59 +40,66 @@ class Card:
     columns: tuple[str, ...] = ()  # of its samples; unset: the first, and "prediction", "output" or the last
 
 
-CARDS = (
-    Card("pets_unet", "Outlining pets", "Which choices inside a U\u2011Net matter when it outlines a pet?",
-         "Session 18, part A",
-         '<path d="M6 6h28v28H6z"/><path d="M46 20h24m-6-5 6 5-6 5"/><path d="M82 6h28v28H82z"/>'
-         '<path d="M88 30c0-12 4-18 8-18s8 6 8 18"/>', baseline="mp-tr-ce"),
-    Card("vae", "Redrawing a digit as another", "Can an autoencoder that is told a wrong label draw that instead, and "
-         "keep the handwriting?", "Session 18, part B",
-         '<path d="M6 6h28v28H6z"/><path d="M15 12h10l-6 16"/><path d="M46 20h24m-6-5 6 5-6 5"/>'
-         '<path d="M82 6h28v28H82z"/><path d="M93 16a3.5 3.5 0 1 1 6 0 4.5 4.5 0 1 1-6 0"/>',
-         run="mnist-done-well", metrics=("swap_success", "style_kept"), baseline="mnist-reported"),
-    Card("decomposer", "Taking a picture apart", "Can a network recover a painting from ten views with light, "
-         "shadow and objects in the way?", "Decomposition, two reports",
-         '<path d="M4 10h22v22H4zM10 6h22v22"/><path d="M44 20h20m-6-5 6 5-6 5"/><path d="M76 4h14v14H76zM98 4h14v14'
-         'H98zM76 24h14v14H76zM98 24h14v14H98z"/>',
-         run="done-well", metrics=("original_psnr", "mask_iou"), baseline="stage-joint",
-         columns=("views", "original, predicted")),
-    Card("mask_depth", "Mask and depth from one photo", "How far does one small network get when it must find the "
-         "foreground and its distance?", "Session 15",
-         '<path d="M6 6h28v28H6z"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="90" cy="20" r="13"/>'
-         '<path d="M90 7a13 13 0 0 1 0 26"/><path d="M108 8v24M113 12v16M118 16v8"/>',
-         run="done-well-composite", metrics=("mask_iou",), baseline="v2-mse-ssim",
-         columns=("picture", "mask, predicted"),
-         as_reported="with the report's network and loss, ended by a sigmoid"),
-    Card("neural_renderer", "A network that shades a sphere", "Can a generator learn Phong shading from ten numbers, "
-         "and do the scores notice?", "Projekt 3",
-         '<path d="M6 10h26M6 20h20M6 30h24"/><path d="M46 20h22m-6-5 6 5-6 5"/><circle cx="96" cy="20" r="15"/>'
-         '<path d="M90 12a5 4 0 0 1 7-2"/>',
-         run="done-well-easy", metrics=("box_psnr", "silhouette_iou"), baseline="model3",
-         done_well="done well and told where rays meet the sphere"),
-)
-
-
 class FirstScreen(SphinxDirective):
-    """The first screen of the book, below its title."""
+    """The first screen of the book, below its title: a line, the cards in its body, and what is the same for all."""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
-        cards = "".join(self.card(state, card) for card in CARDS)
-        return [raw(f'<p class="htcv-line">{LINE}</p>'),
-                raw(f'<ul class="htcv-cards" aria-label="The reports">{cards}</ul>'),
+        line = f'<p class="htcv-line">{escape(" ".join(self.arguments))}</p>' if self.arguments else ""
+        cards = nodes.Element()
+        self.state.nested_parse(self.content, self.content_offset, cards)
+        return [raw(line, '<ul class="htcv-cards" aria-label="The reports">'), *cards.children, raw("</ul>"),
                 raw(verdict_bar(self.env, state)),
                 raw(self.buttons(state)),
                 raw(self.imprint(state))]
+
+    def buttons(self, state: BookState) -> str:
+        read = link(self.env, chapter_page(self.env, "pets_unet")) or link(self.env, "book/results")
+        again = link(self.env, "book/reproduce")
+        return ('<p class="htcv-buttons">'
+                f'<a class="htcv-button htcv-primary" href="{read}">Read the first chapter</a>'
+                f'<a class="htcv-button" href="{again}#open-a-notebook">Open a notebook</a>'
+                f'<a class="htcv-button" href="{again}#rebuild-the-book">Rebuild it'
+                f"<small>{rebuild_time(state)}</small></a></p>")
+
+    def imprint(self, state: BookState) -> str:
+        latest = max((record.finished[:10] for record in state.references.values()), default="")
+        measured = f" Reference runs up to {latest}." if latest else ""
+        return (f'<p class="htcv-imprint">Built {state.today} from commit <code>{escape(state.commit)}</code>, '
+                f"profile {escape(state.profile)}, on {escape(state.machine)}.{measured}</p>")
+
+
+def several(text: str) -> tuple[str, ...]:
+    """The values of an option that are separated by semicolons; a name may have a comma in it."""
+    return tuple(part.strip() for part in text.split(";") if part.strip())
+
+
+class ReportCard(SphinxDirective):
+    """A card of the first screen: the family, the options of `Card` (several values by semicolons), the question."""
+
+    required_arguments = 1
+    has_content = True
+    option_spec = {"title": directives.unchanged_required, "source": directives.unchanged_required,
+                   "run": directives.unchanged, "metrics": several, "baseline": directives.unchanged,
+                   "as-reported": directives.unchanged, "done-well": directives.unchanged, "columns": several}
+
+    def run(self) -> list[nodes.Node]:
+        if missing := {"title", "source"} - set(self.options):
+            raise self.error(f"report-card {self.arguments[0]}: missing {', '.join(sorted(missing))}")
+        options = {name.replace("-", "_"): value for name, value in self.options.items()}
+        card = Card(self.arguments[0], question=" ".join(" ".join(self.content).split()), **options)
+        return [raw(self.card(track(self.env), card))]
 
     def card(self, state: BookState, card: Card) -> str:
         family = state.family(card.family)
         record = headline(state, family, card.run) if family else None
         chapter = link(self.env, chapter_page(self.env, card.family))
         title = f'<a href="{chapter}">{escape(card.title)}</a>' if chapter else escape(card.title)
-        strip = picture(record, card.columns) if record else ""
-        if not strip:
-            strip = (f'<svg class="htcv-sketch" viewBox="0 0 122 40" aria-hidden="true" focusable="false">'
-                     f"{card.sketch}</svg>")
+        strip = (picture(record, card.columns) if record else "") or sketch(state, card.family)
         lines = [f'<p class="htcv-question">{escape(card.question)}</p>']
         if record and family:
             lines.append(self.number(state, family, record, card))
@@ -118,10 +128,11 @@ class FirstScreen(SphinxDirective):
         page = link(self.env, run_page(self.env, record.run))
         value = f'<a href="{page}">{shown}</a>' if page else shown
         track(self.env, [record])
-        beside = f"; {baseline} {card.as_reported}" if baseline else ""
-        also = "".join(f'<p class="htcv-data">{name} {value}{f"; {base} {card.as_reported}" if base else ""}</p>'
+        well, reported = (escape(words, quote=False) for words in (card.done_well, card.as_reported))
+        beside = f"; {baseline} {reported}" if baseline else ""
+        also = "".join(f'<p class="htcv-data">{name} {value}{f"; {base} {reported}" if base else ""}</p>'
                        for value, name, base in others)
-        return (f'<p class="htcv-number"><b>{value}</b> {name}, {card.done_well}{beside}</p>{also}'
+        return (f'<p class="htcv-number"><b>{value}</b> {name}, {well}{beside}</p>{also}'
                 f'<p class="htcv-data">{escape(record.dataset)}, {self.profile(record)}, '
                 f"n = {len(values)}</p>")
 
@@ -129,20 +140,10 @@ class FirstScreen(SphinxDirective):
         """Of which size the run is, with a link to what that means."""
         return anchor(f"{record.profile} profile", link(self.env, "book/reproduce", "profiles"))
 
-    def buttons(self, state: BookState) -> str:
-        read = link(self.env, chapter_page(self.env, "pets_unet")) or link(self.env, "book/results")
-        again = link(self.env, "book/reproduce")
-        return ('<p class="htcv-buttons">'
-                f'<a class="htcv-button htcv-primary" href="{read}">Read the first chapter</a>'
-                f'<a class="htcv-button" href="{again}#open-a-notebook">Open a notebook</a>'
-                f'<a class="htcv-button" href="{again}#rebuild-the-book">Rebuild it'
-                f"<small>{rebuild_time(state)}</small></a></p>")
 
-    def imprint(self, state: BookState) -> str:
-        latest = max((record.finished[:10] for record in state.references.values()), default="")
-        measured = f" Reference runs up to {latest}." if latest else ""
-        return (f'<p class="htcv-imprint">Built {state.today} from commit <code>{escape(state.commit)}</code>, '
-                f"profile {escape(state.profile)}, on {escape(state.machine)}.{measured}</p>")
+def sketch(state: BookState, family: str) -> str:
+    path = state.project.root / SKETCHES / f"{family}.svg"
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def headline(state: BookState, family: Family, wanted: str = "") -> Record | None:
@@ -204,4 +205,5 @@ def rebuild_time(state: BookState) -> str:
 
 def setup(app: Sphinx) -> dict:
     app.add_directive("first-screen", FirstScreen)
+    app.add_directive("report-card", ReportCard)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

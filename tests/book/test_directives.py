@@ -227,24 +227,50 @@ def test_runs_that_measure_different_things_stand_in_different_tables(toy):
 
 
 def test_the_first_screen_has_a_card_for_each_chapter_and_no_number_without_a_reference(toy):
-    toy.page("```{first-screen}\n```")
+    index = (Path(__file__).parents[2] / "book" / "index.md").read_text()
+    toy.page(re.search("````{first-screen}.*?\n````\n", index, re.DOTALL)[0])
     html, warnings = toy.build()
     assert warnings == "" and html.count('<li class="htcv-card') == 5
+    assert html.count('class="htcv-question"') == 5 and "U\u2011Net matter when it outlines a pet?</p>" in html
     assert 'class="htcv-number"' not in html and "In preparation" in html
 
 
-def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_number(toy, monkeypatch):
-    import first_screen
+def cards(*options: str) -> str:
+    """A first screen with one card."""
+    lines = "\n".join(f":{option}" for option in options)
+    return ("````{first-screen} One toy\n```{report-card} toy\n:title: Toy\n:source: A report\n"
+            f"{lines}\n\nDoes it\nwork?\n```\n````")
 
+
+def test_the_page_says_what_stands_on_a_card(toy):
+    toy.page(cards())
+    html, warnings = toy.build()
+    assert warnings == "" and '<p class="htcv-line">One toy</p>' in html
+    assert '<p class="htcv-source">Report: A report</p>' in html
+    assert '<p class="htcv-question">Does it work?</p>' in html
+
+
+def test_a_card_without_a_title_is_a_warning_that_names_it(toy):
+    toy.page(cards().replace(":title: Toy\n", ""))
+    assert "report-card toy: missing title" in toy.build()[1]
+
+
+def test_a_card_shows_a_sketch_until_its_family_has_a_picture(toy):
+    sketches = toy.root / "_static" / "sketches"
+    sketches.mkdir(parents=True)
+    (sketches / "toy.svg").write_text('<svg class="htcv-sketch"></svg>\n')
+    toy.page(cards())
+    assert '<div class="htcv-strip"><svg class="htcv-sketch"></svg></div>' in toy.build()[0]
+
+
+def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_number(toy):
     toy.metrics.write_text(METRICS + "style: {title: Style kept, unit: '', better: higher, format: .2f}\n")
     toy.runs.write_text(RUNS.replace(", parameters: {dataset: mnist}", ""))
     share = {"value": 0.9, "unit": "fraction", "better": "higher", "split": "test", "n": 10}
     toy.refer("first", 0, 0.4)
     toy.refer("first", 1, 0.6)
     toy.refer("second", 0, 0.9, metrics={"accuracy": share, "style": {**share, "value": 0.75}})
-    card = first_screen.Card("toy", "Toy", "Does it?", "A report", "", "second", ("accuracy", "style"), "first")
-    monkeypatch.setattr(first_screen, "CARDS", (card,))
-    toy.page("```{first-screen}\n```")
+    toy.page(cards("run: second", "metrics: accuracy; style", "baseline: first"))
     html, warnings = toy.build()
     assert warnings == ""
     assert "90.0%</b> accuracy, done well; 50.0% (n = 2) as reported" in html
@@ -261,26 +287,19 @@ def test_the_picture_of_a_card_shows_the_columns_asked_for():
     assert captions == [["original", "mask"], ["views"]]
 
 
-def test_a_card_keeps_abbreviations_and_says_the_unit(toy, monkeypatch):
-    import first_screen
-
+def test_a_card_keeps_abbreviations_and_says_the_unit(toy):
     toy.metrics.write_text(METRICS + "psnr: {title: PSNR in the box, unit: dB, better: higher, format: .2f}\n")
     toy.runs.write_text(RUNS.replace(", parameters: {dataset: mnist}", ""))
     psnr = {"value": 31.5, "unit": "dB", "better": "higher", "split": "test", "n": 10}
     toy.refer("second", 0, 0.9, metrics={"psnr": psnr})
-    card = first_screen.Card("toy", "Toy", "Does it?", "A report", "", "second", ("psnr",))
-    monkeypatch.setattr(first_screen, "CARDS", (card,))
-    toy.page("```{first-screen}\n```")
+    toy.page(cards("run: second", "metrics: psnr"))
     html, _ = toy.build()
     assert "31.50&nbsp;dB</b> PSNR in the box, done well" in html.replace("\u00a0", "&nbsp;")
 
 
-def test_a_card_without_its_run_shows_no_other_number(toy, monkeypatch):
-    import first_screen
-
+def test_a_card_without_its_run_shows_no_other_number(toy):
     toy.refer("first", 0, 0.5)
-    monkeypatch.setattr(first_screen, "CARDS", (first_screen.Card("toy", "Toy", "Does it?", "A report", "", "second"),))
-    toy.page("```{first-screen}\n```")
+    toy.page(cards("run: second"))
     html, _ = toy.build()
     assert "not recorded yet" in html and 'class="htcv-number"' not in html
 
