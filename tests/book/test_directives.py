@@ -387,8 +387,7 @@ def test_a_claim_about_most_runs_counts_them_and_one_without_its_metric_says_so(
         toy.refer("first", seed, 0.85 + 0.001 * (seed % 2))
     toy.page("```{claims} toy\n```")
     assert "1 of 3 runs (95 % interval 6% to 79% of runs); claimed: more than half" in toy.build()[0]
-    table = toy.root / "notebooks" / "runs.yml"
-    table.write_text(TABLE.replace("  runs:\n", "    collapsed: {title: Collapsed}\n  runs:\n"))
+    toy.metrics.write_text(METRICS + "collapsed: {title: Collapsed}\n")
     toy.claim(most.replace("metric: accuracy", "metric: collapsed"))
     assert "its recorded runs (3) leave nothing to measure" in toy.build()[0]
 
