@@ -15,17 +15,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from htcv_lib.data.files import read_members
-from htcv_lib.vae.data import TILE, decode_mosaics
-from htcv_lib.mask_depth.triplets import PARTS, number
-from htcv_lib.vae.data import read_idx
-from htcv_lib.data.files import locate
-from htcv_lib.data.textures import of_split
-from htcv_lib.image import area_average, shrunk, to_levels, to_linear, to_srgb
+from htcv_lib.data.files import locate, read_members
 from htcv_lib.data.manifest import load_manifest
-from htcv_lib.image import decode_picture
-from htcv_lib.data.textures import NEVER
-from htcv_lib.mask_depth.triplets import OBJECT
+from htcv_lib.data.textures import NEVER, of_split
+from htcv_lib.image import area_average, decode_picture, shrunk, to_levels, to_linear, to_srgb
+from htcv_lib.mask_depth.triplets import OBJECT, PARTS, number
+from htcv_lib.vae.data import TILE, decode_mosaics, read_idx
 
 BILINEAR = Image.Resampling.BILINEAR
 SHORT_SIDE = 96  # pixels of a sample's pet photograph

@@ -37,7 +37,8 @@ from htcv_lib.figures.style import (
 
 # A network of a video encoder and decoders, drawn from its traced stages: down on the left, up in a column each.
 
-STAGE_TALL, STAGE_STEP, STAGE_GAP, STAGE_BOX = 0.5, 0.84, 0.24, 2.05  # a box's height, from row to row, between columns, a box's greatest width
+# a box's height, from row to row, between columns, a box's greatest width
+STAGE_TALL, STAGE_STEP, STAGE_GAP, STAGE_BOX = 0.5, 0.84, 0.24, 2.05
 STAGE_LINE = 0.19
 DRAWN = {"original_head": "clean picture", "lighting_head": "shadow, light", "occlusion_head": "mask, colour",
          "decoder": "views"}  # what a decoder draws, by its name in the model
@@ -61,7 +62,8 @@ def draw_sequence_network(layers: Sequence[Any], title: str | None = None, cut: 
     middles = [PAD + box / 2] + [WIDTH - PAD - box / 2 - k * (box + STAGE_GAP) for k in range(len(decoders))][::-1]
     sizes = sorted({_size(layer.out_shape) for layer in layers} | {_size(image)}, reverse=True)
     top = heading_height(title, WIDTH)
-    rows = {size: top + STAGE_TALL / 2 + STAGE_STEP * (1 + place) for place, size in enumerate(sizes)}  # above them, what comes out
+    rows = {size: top + STAGE_TALL / 2 + STAGE_STEP * (1 + place)  # above them, what comes out
+            for place, size in enumerate(sizes)}
     note = wrapped(f"channels × views × height × width; right: parameters; dashed: skips, "
                    f"{'multiplied by zero' if cut else 'concatenated'}", WIDTH - 2 * PAD, SMALL)
     figure = sheet(WIDTH, rows[sizes[-1]] + STAGE_TALL / 2 + 0.16 + STAGE_LINE * len(note) + PAD)
@@ -77,7 +79,8 @@ def draw_sequence_network(layers: Sequence[Any], title: str | None = None, cut: 
     for column, (part, blocks) in zip(middles[1:], decoders.items(), strict=True):
         _decoder(axes, blocks, DRAWN.get(part, part), rows, column, box, lowest, top + STAGE_TALL / 2)
     for place, line in enumerate(note):
-        axes.text(PAD, rows[sizes[-1]] + STAGE_TALL / 2 + 0.2 + STAGE_LINE * place, line, fontsize=SMALL, color=MUTED, va="top")
+        axes.text(PAD, rows[sizes[-1]] + STAGE_TALL / 2 + 0.2 + STAGE_LINE * place, line, fontsize=SMALL, color=MUTED,
+                  va="top")
     return figure
 
 
@@ -104,9 +107,10 @@ def _encoder(axes: Axes, encoder: Sequence[Any], rows: Mapping[int, float], x: f
         before, y = y, rows[_size(stage.out_shape)]
         arrow(axes, (x, before + STAGE_TALL / 2), (x, y - STAGE_TALL / 2), INK)
         text = f"{'merging' if 'merging' in step.name else step.name.split('.')[1]} · {short_count(step.params)}"
-        axes.text(x + 0.08, y - STAGE_TALL / 2 - (STAGE_STEP - STAGE_TALL) / 2, text, fontsize=SMALL, color=MUTED, va="center")
-        _stage_box(axes, "bottleneck" if stage is encoder[-1] else "encoder", stage.kind, stage.out_shape, stage.params, x,
-             y, box)
+        axes.text(x + 0.08, y - STAGE_TALL / 2 - (STAGE_STEP - STAGE_TALL) / 2, text, fontsize=SMALL, color=MUTED,
+                  va="center")
+        _stage_box(axes, "bottleneck" if stage is encoder[-1] else "encoder", stage.kind, stage.out_shape, stage.params,
+                   x, y, box)
 
 
 def _decoder(axes: Axes, blocks: Sequence[Any], name: str, rows: Mapping[int, float], x: float, box: float,
@@ -120,11 +124,12 @@ def _decoder(axes: Axes, blocks: Sequence[Any], name: str, rows: Mapping[int, fl
     _stage_box(axes, "input", name, blocks[-1].out_shape, blocks[-1].params, x, end, box)
 
 
-def _stage_box(axes: Axes, look: str, name: str, shape: Sequence[int], params: int, x: float, y: float, box: float) -> None:
+def _stage_box(axes: Axes, look: str, name: str, shape: Sequence[int], params: int, x: float, y: float,
+               box: float) -> None:
     fill, edge = LOOKS[look]
     left = x - box / 2
-    axes.add_patch(FancyBboxPatch((left + 0.04, y - STAGE_TALL / 2 + 0.04), box - 0.08, STAGE_TALL - 0.08, linewidth=0.9,
-                                  boxstyle="round,pad=0.04", facecolor=fill, edgecolor=edge))
+    axes.add_patch(FancyBboxPatch((left + 0.04, y - STAGE_TALL / 2 + 0.04), box - 0.08, STAGE_TALL - 0.08,
+                                  linewidth=0.9, boxstyle="round,pad=0.04", facecolor=fill, edgecolor=edge))
     axes.text(left + 0.1, y - 0.09, name, fontsize=BODY, weight="bold", va="center", color=INK)
     axes.text(left + 0.1, y + 0.11, " × ".join(map(str, tuple(shape)[1:])), fontsize=SMALL, va="center", color=INK)
     if params:

@@ -1,7 +1,8 @@
 """Mask and depth of an object pasted into a scene (EVA4, Session 15): a study of losses.
 
 Read in this order:
-    networks.py   the report's two networks, their followers, all by name;  unet.py  done well;  output.py  what they return
+    networks.py   the report's two networks, their followers, all by name;  unet.py  done well
+    output.py     what networks return
     losses.py     the six losses of the report, and those done well
     objective.py  what is minimized and how a split is scored
     scores.py     IoU, boundary F, depth errors, alignment

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from htcv_lib.mask_depth.output import MaskDepthNet
 from htcv_lib.mask_depth.unet import MaskDepthUNet
-from htcv_lib.networks import stage
+from htcv_lib.networks import stage as residual_stage
 
 # The two small networks with dilated convolutions of the EVA4 Session 15 report, layer by layer from its code.
 #
@@ -181,7 +181,7 @@ class ResNetMaskDepth(MaskDepthNet):
             conv_bn_relu(in_channels, planes),
             conv_bn_relu(planes, 2 * planes),
             conv_bn_relu(2 * planes, 4 * planes),
-            *(stage(before, after, 2, stride) for (before, after), stride in zip(pairwise(widths), (1, 2, 2, 2),
+            *(residual_stage(before, after, 2, stride) for (before, after), stride in zip(pairwise(widths), (1, 2, 2, 2),
                                                                                 strict=True)),
         )
         self.decoder = nn.Sequential(

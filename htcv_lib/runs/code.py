@@ -1,9 +1,9 @@
 """Digests of code by what it means: of a notebook's cells, and of every definition of the library that they reach.
 
-A definition is a top-level function, class or assignment. Its digest covers its code with each name resolved: one of the
-library stands for the digest of what it names, one of another package for its full dotted path, a local one for itself.
-So a definition may move, its module may be split or merged, and it may be renamed: no digest changes. Comments,
-docstrings, formatting and the annotations of arguments do not count.
+A definition is a top-level function, class or assignment. Its digest covers its code with each name resolved: one of
+the library stands for the digest of what it names, one of another package for its full dotted path, a local one for
+itself. So a definition may move, its module may be split or merged, and it may be renamed: no digest changes.
+Comments, docstrings, formatting and the annotations of arguments do not count.
 
 It is sound because library modules hold nothing at their top level but imports, definitions and assignments (tested).
 """
@@ -38,7 +38,7 @@ def digest(value: Any) -> str:
 
 
 def counts_for_results(module: str) -> bool:
-    """Whether the code of a module can change numbers: not what plans and shows (`runs`, `figures`, the command line)."""
+    """Whether the code of a module can change numbers; what plans and shows (`runs`, `figures`, `cli`) cannot."""
     rooms = module.split(".")[1:]
     return bool(rooms) and rooms[0] not in ("runs", "cli", "bench") and "figures" not in rooms
 
@@ -175,7 +175,8 @@ class Library:
 
     def _circle(self, definition: Definition) -> frozenset[Definition]:
         """The definition, and those it reaches that reach it."""
-        return frozenset({definition} | {found for found in self._reach(definition) if definition in self._reach(found)})
+        back = {found for found in self._reach(definition) if definition in self._reach(found)}
+        return frozenset({definition} | back)
 
     def _reach(self, definition: Definition) -> frozenset[Definition]:
         if definition not in self._reached:
@@ -360,7 +361,8 @@ def _parsed(source: str) -> ast.Module:
 def library_of(root: Path, counted: Callable[[str], bool] = counts_for_results) -> Library:
     """The library of a checkout as its files are now; digested once as long as they stay so."""
     files = sorted((root / ROOT).rglob("*.py"))
-    return _library_at(root, counted, tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files))
+    stamp = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    return _library_at(root, counted, stamp)
 
 
 @cache

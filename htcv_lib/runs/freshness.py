@@ -58,8 +58,8 @@ def run_states(runs: Iterable[PlannedRun], project: Project) -> list[RunState]:
     return states
 
 
-def _reasons(run: PlannedRun, project: Project, key: str, parts: KeyParts, built: Record | None, measured: Record | None, reference: Record | None,
-             others: list[Record]) -> list[str]:
+def _reasons(run: PlannedRun, project: Project, key: str, parts: KeyParts, built: Record | None,
+             measured: Record | None, reference: Record | None, others: list[Record]) -> list[str]:
     if built or (reference and reference.data["key"] == key):
         return []
     if measured:

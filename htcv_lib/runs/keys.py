@@ -39,8 +39,9 @@ def result_parts(run: PlannedRun, project: Project, upstream: Mapping[str, str] 
 
 def result_code(notebook: Path, project: Project) -> tuple[str, dict[str, str]]:
     """Digest of the cells that make a notebook's numbers, and of each definition they reach (see `Library.cells`)."""
-    return library_of(project.root).cells(cell["source"] for cell in read_cells(notebook)
-                                          if cell["cell_type"] == "code" and not {"parameters", "page"} & set(cell["tags"]))
+    return library_of(project.root).cells(
+        cell["source"] for cell in read_cells(notebook)
+        if cell["cell_type"] == "code" and not {"parameters", "page"} & set(cell["tags"]))
 
 
 def _data_digest(name: str, project: Project) -> str:
@@ -99,10 +100,6 @@ def _changed_code(code: str, project: Project, notebook: Path) -> list[str]:
     if before is None:
         return ["code"]
     after = result_code(notebook, project)[1]
-    known, present = (_by_last_name(listing) for listing in (before, after))  # a definition that only moved is the same
-    changed = sorted({name for pair, name in [*known.items(), *present.items()] if (pair in known) != (pair in present)})
+    known, present = ({(name.rpartition(".")[2], own) for name, own in listing.items()} for listing in (before, after))
+    changed = sorted({name for name, _ in known ^ present})  # a definition that only moved is in both
     return [f"definition {name}" for name in changed] or ["code of the notebook"]
-
-
-def _by_last_name(listing: Mapping[str, str]) -> dict[tuple[str, str], str]:
-    return {(name.rpartition(".")[2], own): name.rpartition(".")[2] for name, own in listing.items()}

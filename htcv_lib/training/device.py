@@ -15,20 +15,6 @@ def autocast(device: torch.device, amp: bool | None) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" if amp is None else amp)
 
 
-def place_sequences(model: nn.Module, device: str | torch.device) -> nn.Module:
-    """Move a model to the device, the weights of 2-D and of 3-D convolutions channels last.
-
-    `place` does the first and refuses the second. On CPU the Decomposer trains about a quarter faster so (48 px, 24
-    channels). The layout of the weights decides that of the activations, so sequences need no conversion.
-    """
-    model = model.to(device)
-    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
-    for param in model.parameters():
-        if param.ndim in layouts:
-            param.data = param.data.contiguous(memory_format=layouts[param.ndim])
-    return model
-
-
 # Prepare a process for training: seeds, threads, memory and the device.
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h

@@ -178,10 +178,12 @@ class ResNet9Decoder(nn.Sequential):
         super().__init__(
             nn.Sequential(nn.Linear(latent, fourth), nn.Unflatten(1, (fourth, 1, 1))),
             nn.ConvTranspose2d(fourth, fourth, kernel_size=4),  # (B, fourth, 4, 4)
-            nn.Sequential(Residual(resnet_transposed(fourth, fourth, dropout), resnet_transposed(fourth, fourth, dropout)),
+            nn.Sequential(Residual(resnet_transposed(fourth, fourth, dropout),
+                                   resnet_transposed(fourth, fourth, dropout)),
                           resnet_transposed(fourth, third, dropout, double=True)),
             resnet_transposed(third, second, dropout, double=True),
-            nn.Sequential(Residual(resnet_transposed(second, second, dropout), resnet_transposed(second, second, dropout)),
+            nn.Sequential(Residual(resnet_transposed(second, second, dropout),
+                                   resnet_transposed(second, second, dropout)),
                           resnet_transposed(second, first, dropout, double=True)),
             nn.ConvTranspose2d(first, out_channels, kernel_size=3, padding=1),
         )

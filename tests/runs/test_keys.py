@@ -31,7 +31,8 @@ USE = "from htcv_lib.metrics.line import line\nline(3)"
 
 
 def test_comments_docstrings_formatting_and_annotations_do_not_count(cells):
-    told = 'SLOPE = 2.0  # steep\ndef slope() -> float:\n  "Rise."\n  return (SLOPE)\ndef line(x: float):\n  return slope()*x'
+    told = ("SLOPE = 2.0  # steep\ndef slope() -> float:\n  'Rise.'\n  return (SLOPE)\n"
+            "def line(x: float):\n  return slope()*x")
     assert cells(USE, {"metrics/line.py": LINE}) == cells(USE, {"metrics/line.py": told})
 
 
