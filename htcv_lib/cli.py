@@ -71,7 +71,7 @@ def status(options: argparse.Namespace) -> int:
     profile = options.profile or active_profile()
     chosen = {"families": _families(options.runs), "variants": _variants(options.runs)}
     if options.rekey:
-        renew_keys(profile, project, **chosen)
+        renew_keys(profile, project, like=options.like, **chosen)
     print("\n".join(status_lines(profile, project, **chosen)))
     return 0
 
@@ -127,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("runs", **named)
     one.add_argument("--profile")
     one.add_argument("--rekey", action="store_true", help="renew keys where the fingerprint reproduces exactly")
+    one.add_argument("--like", default="", metavar="COMMIT",
+                     help="with --rekey: compare with what the code of this commit gives on this machine")
     one.set_defaults(command=status)
     one = commands.add_parser("bench", help="throughput and overhead, as ratios")
     one.add_argument("what", nargs="?", default="all", choices=["all", *COMPARISONS])

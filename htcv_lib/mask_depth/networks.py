@@ -181,8 +181,8 @@ class ResNetMaskDepth(MaskDepthNet):
             conv_bn_relu(in_channels, planes),
             conv_bn_relu(planes, 2 * planes),
             conv_bn_relu(2 * planes, 4 * planes),
-            *(residual_stage(before, after, 2, stride) for (before, after), stride in zip(pairwise(widths), (1, 2, 2, 2),
-                                                                                strict=True)),
+            *(residual_stage(before, after, 2, stride)
+              for (before, after), stride in zip(pairwise(widths), (1, 2, 2, 2), strict=True)),
         )
         self.decoder = nn.Sequential(
             nn.PixelShuffle(4),  # (B, 2p, H/2, W/2)

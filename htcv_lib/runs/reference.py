@@ -4,8 +4,12 @@ A reference also holds a fingerprint: the first losses and the scores of a tiny 
 refactor changes keys but reproduces the fingerprint exactly, the key may be renewed without training.
 """
 
+import os
 import shutil
-from collections.abc import Callable, Iterable
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from htcv_lib.runs.build import BuildReport
@@ -16,7 +20,7 @@ from htcv_lib.runs.keys import keep_listing, result_code
 from htcv_lib.runs.machine import git_state
 from htcv_lib.runs.plan import Book, PlanError
 from htcv_lib.runs.project import Project
-from htcv_lib.runs.records import Record, Results, check_sizes, records_below, write_json
+from htcv_lib.runs.records import Record, Results, check_sizes, read_json, records_below, write_json
 
 KEPT = ("history.csv", "samples.webp", "samples.json")
 FINGERPRINT_STEPS = 20
@@ -93,32 +97,81 @@ def fingerprints(names: Iterable[str], project: Project,
 
 
 def renew_keys(profile: str, project: Project, say: Callable[[str], None] = print,
-               families: Iterable[str] | None = None, variants: Iterable[str] | None = None) -> dict[str, bool]:
+               families: Iterable[str] | None = None, variants: Iterable[str] | None = None,
+               like: str = "") -> dict[str, bool]:
     """For every stale reference: renew its key if, and only if, its fingerprint reproduces exactly.
 
     Scores count, too, where the reference has their digest; older ones only have losses.
 
     Args:
         families, variants: Only these, and what they need (see `known_runs`).
+        like: A commit at which the references were fresh. Processors differ in the last bits of a loss, so a recorded
+            fingerprint may not reproduce on another machine, whatever the code; with a commit, its code is run on this
+            one, and the fingerprints of both are compared.
     """
     states = [state for state in run_states(known_runs(Book.load(project), profile, families, variants), project)
               if state.reference and state.reference.data["key"] != state.key]
-    found = fingerprints([state.run.name for state in states], project, say)
+    names = [state.run.name for state in states]
+    before = {state.run.name: state.reference.data for state in states}
+    if like:
+        before = _fingerprints_at(like, profile, names, project)
+    found = fingerprints(names, project, say)
     renewed = {}
     for state in states:
-        record = state.reference
-        now, known = found.get(state.run.name, {}), record.data.get("fingerprint")
-        same_parameters = record.data["parts"].get("parameters") == state.parts["parameters"]
-        scores = record.data.get("fingerprint_scores")
-        same_scores = scores in (None, now.get("fingerprint_scores"))
-        same_losses = bool(known or scores) and now.get("fingerprint") == known  # what trains nothing has scores alone
-        renewed[state.run.name] = same = same_parameters and same_losses and same_scores
+        record, known = state.reference, before.get(state.run.name, {})
+        renewed[state.run.name] = same = (
+            record.data["key"] == known.get("key") and record.data["parts"]["parameters"] == state.parts["parameters"]
+            and _reproduces(known, found.get(state.run.name, {})))
+        now = found.get(state.run.name, {})
         if same:
             write_json(record.folder / "record.json",
                        record.data | now | {"key": state.key, "parts": state.parts, "renewed_from": record.data["key"]})
         say(f"  {state.run.name}: {'key renewed' if same else 'the fingerprint differs; train it again'}")
     keep_listings(project)
     return renewed
+
+
+def _reproduces(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two fingerprints are equal and say something: runs that train nothing have scores alone."""
+    scores = known.get("fingerprint_scores")
+    if not (known.get("fingerprint") or scores):
+        return False
+    return now.get("fingerprint") == known.get("fingerprint") and scores in (None, now.get("fingerprint_scores"))
+
+
+def _fingerprints_at(commit: str, profile: str, names: list[str], project: Project) -> dict[str, dict[str, Any]]:
+    """Run name -> "key" and fingerprint as the code of a commit has them, on this machine.
+
+    Errors: PlanError if git has no such commit, or its code fails.
+    """
+    tree = project.staging / "like"
+    shutil.rmtree(tree, ignore_errors=True)
+    git = ["git", "-C", str(project.root)]
+    subprocess.run([*git, "worktree", "prune"], check=True)
+    if subprocess.run([*git, "worktree", "add", "--quiet", "--detach", str(tree), commit]).returncode:
+        raise PlanError(f"--like {commit}: git has no such commit here")
+    try:
+        (tree / "like.py").write_text("from htcv_lib.runs.reference import keys_and_fingerprints\n"
+                                      "if __name__ == '__main__':\n    keys_and_fingerprints()\n")
+        write_json(tree / "request.json", [profile, names])
+        environment = {**os.environ, "PYTHONPATH": str(tree), "HTCV_ROOT": str(tree)}
+        done = subprocess.run([sys.executable, "like.py"], cwd=tree, env=environment)
+        if done.returncode:
+            raise PlanError(f"--like {commit}: its code could not be run here")
+        return read_json(tree / "found.json")
+    finally:
+        subprocess.run([*git, "worktree", "remove", "--force", str(tree)], check=False)
+
+
+def keys_and_fingerprints() -> None:
+    """`request.json` of the working folder, a checkout: [profile, run names]. Writes `found.json`, by its code: run
+    name -> key, fingerprint and digest of scores."""
+    project = Project(Path.cwd())
+    profile, names = read_json(project.root / "request.json")
+    states = run_states(Book.load(project).runs(profile, variants=names), project)
+    keys = {state.run.name: state.key for state in states}
+    found = fingerprints(names, project)
+    write_json(project.root / "found.json", {name: {"key": keys[name], **found.get(name, {})} for name in names})
 
 
 def keep_listings(project: Project) -> None:

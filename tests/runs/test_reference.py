@@ -1,5 +1,6 @@
 """References are written from a clean tree only, and a key is renewed only if the fingerprint reproduces."""
 
+import json
 import subprocess
 
 import pytest
@@ -77,6 +78,27 @@ def test_a_reference_is_fresh_until_its_code_changes_and_again_once_renewed(toy,
     notebook.write_text(notebook.read_text().replace("slope * k", "slope * k + 1"))  # other losses
     assert set(renew_keys("laptop", toy, lambda line: None).values()) == {False}
     assert "2 stale" in status_lines("laptop", toy)[0]
+
+
+def test_with_a_commit_the_fingerprints_of_its_code_and_of_ours_are_compared_on_this_machine(toy, edit_runs):
+    with_fingerprint(toy, edit_runs)
+    (toy.root / ".gitignore").write_text("/runs/\n__pycache__/\n")
+    report = build(toy, "laptop", say=lambda line: None, pages=False)
+    write_references(report, toy, lambda line: None)
+    commit_all(toy)
+    place = toy.reference("laptop", "toy/one/s0") / "record.json"
+    record = json.loads(place.read_text())
+    place.write_text(json.dumps(record | {"fingerprint": [0.0, 1.1, 2.0]}))  # made on another processor
+    module = toy.root / "htcv_lib/metrics/toy.py"
+    module.write_text(module.read_text().replace("slope * steps", "steps * slope"))
+    assert renew_keys("laptop", toy, lambda line: None) == {"toy/one/s0": False}
+    assert renew_keys("laptop", toy, lambda line: None, like="HEAD") == {"toy/one/s0": True}
+    renewed = json.loads(place.read_text())
+    assert renewed["renewed_from"] == record["key"] and renewed["fingerprint"] == [0.0, 1.0, 2.0]
+    module.write_text(module.read_text().replace("steps * slope", "steps * slope + 1"))
+    assert renew_keys("laptop", toy, lambda line: None, like="HEAD") == {"toy/one/s0": False}  # not what HEAD says
+    with pytest.raises(PlanError, match="no such commit"):
+        renew_keys("laptop", toy, lambda line: None, like="nowhere")
 
 
 def test_laptop_references_are_kept_until_all_that_are_compared_are_full(toy, edit_runs):
