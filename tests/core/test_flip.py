@@ -1,9 +1,7 @@
-import inspect
 
 import pytest
 import torch
 
-import htcv_lib.metrics
 from htcv_lib.metrics.flip import flip_error, flip_map
 
 
@@ -44,10 +42,3 @@ def test_grey_pictures_and_pairs_of_different_size_are_refused():
         flip_error(torch.rand(1, 1, 6, 9), torch.rand(1, 1, 6, 9))
     with pytest.raises(ValueError, match="3, H, W"):
         flip_error(torch.rand(1, 3, 6, 9), torch.rand(1, 3, 9, 6))
-
-
-def test_no_public_metric_has_the_name_of_its_module():
-    # importing a submodule puts it under its name into the package, where it would hide the function
-    names = htcv_lib.metrics.MODULES
-    assert [name for public in names.values() for name in public if name in names] == []
-    assert inspect.isfunction(htcv_lib.metrics.flip_error)
