@@ -63,9 +63,9 @@ def _run_changed(options: argparse.Namespace) -> int:
 def status(options: argparse.Namespace) -> int:
     """Print what is fresh, stale (and why) or missing."""
     from htcv_lib.runs.build import active_profile
+    from htcv_lib.runs.freshness import status_lines
     from htcv_lib.runs.project import Project
     from htcv_lib.runs.reference import renew_keys
-    from htcv_lib.runs.status import status_lines
 
     project = Project.find()
     profile = options.profile or active_profile()

@@ -17,9 +17,8 @@ from sphinx.environment import BuildEnvironment
 from htcv_lib.runs.build import BuildReport, active_profile
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.freshness import RunState, changed_since, run_states
-from htcv_lib.runs.machine import cpu_name, cuda_devices, git_state
 from htcv_lib.runs.plan import REFERENCE_PROFILES, Book, Family, PlanError, PlannedRun, split_name
-from htcv_lib.runs.project import Project
+from htcv_lib.runs.project import Project, cpu_name, cuda_devices, git_state
 from htcv_lib.runs.records import Record, Results
 
 WATCHED = ("book/runs/**/record.json", "book/claims/*.yml", "notebooks/*/*.yml", "notebooks/*/*.ipynb",

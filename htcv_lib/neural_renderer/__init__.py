@@ -3,7 +3,7 @@
 Read in this order:
     phong.py        the exact renderer, in the camera's frame
     scenes.py       which scenes are drawn, in batches rendered while training
-    generators.py   models 0 to 3 of the report;  critics.py  their discriminators
+    networks.py     models 0 to 3 of the report: generators and discriminators
     game.py         regression, the conditional GAN, its rules of balance
     coordinates.py  one pixel at a time
     losses.py       masked L1, VGG
@@ -19,15 +19,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "coordinates": [
         "CoordinateNet", "PixelBatches", "PixelFeatures", "PixelOutput", "predict_image", "sample_pixels",
     ],
-    "critics": ["SphereDiscriminator", "make_discriminator"],
     "figures": ["balance_curves"],
     "game": [
         "Balance", "after", "balance_frame", "balance_summary", "change", "coordinate_objective",
         "discriminator_accuracy", "discriminator_objective", "drift", "during", "generator_objective",
         "make_balance", "regression_objective", "swing",
     ],
-    "generators": ["SphereGenerator", "init_dcgan", "make_generator"],
     "losses": ["masked_l1_loss", "require_vgg", "vgg_loss"],
+    "networks": ["SphereDiscriminator", "SphereGenerator", "init_dcgan", "make_discriminator", "make_generator"],
     "phong": [
         "Projected", "SCENE_FIELDS", "Scene", "coverage", "lit_fraction", "projected", "render", "render_plain",
         "silhouette", "split_scene",

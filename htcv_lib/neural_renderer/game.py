@@ -16,7 +16,7 @@ from htcv_lib.training.history import History
 # Training of networks that render: regression, the report's conditional GAN, and pixel by pixel.
 #
 # Batches are those of `SceneBatches`, with images in [0, 1]; generators draw in [-1, 1]. Generators and discriminators
-# are those of `htcv_lib.neural_renderer.generators` and `sphere_discriminators`, or behave like them.
+# are those of `htcv_lib.neural_renderer.networks` and `sphere_discriminators`, or behave like them.
 
 Batch = dict[str, Tensor]
 PixelLoss = Callable[[Tensor, Tensor], Tensor]

@@ -5,15 +5,15 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "project": ["Project"],
     "plan": ["Book", "Family", "PlannedRun", "PlanError"],
-    "keys": ["KeyParts", "explain", "page_parts", "result_parts"],
     "records": ["Metric", "Record", "Results", "Samples"],
     "run": ["Run", "literals"],
     "chapter": ["Chapter", "project_verdicts"],
     "execute": ["Outcome"],
     "build": ["BuildReport", "active_profile"],
-    "freshness": ["RunState", "run_states"],
+    "freshness": [
+        "KeyParts", "RunState", "explain", "page_parts", "result_parts", "run_states", "status_frame", "status_lines",
+    ],
     "reference": ["fingerprints", "renew_keys", "write_references"],
-    "status": ["status_lines", "status_frame"],
     "claim_files": ["load_claims"],
     "claims": ["Claim", "Verdict", "decide"],
     "statistics": ["Estimate", "bootstrap_images", "holm", "mean_interval", "paired_difference", "wilson"],

@@ -18,12 +18,10 @@ from htcv_lib.data.files import missing
 from htcv_lib.data.manifest import load_manifest
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import NOTEBOOK, Outcome, Task, clock, execute, slots
-from htcv_lib.runs.freshness import RunState, chapter_inputs, run_states
-from htcv_lib.runs.keys import keep_listing, page_parts
-from htcv_lib.runs.machine import cuda_devices
+from htcv_lib.runs.freshness import RunState, chapter_inputs, keep_listing, page_parts, run_states
 from htcv_lib.runs.notebook import parameter_types
 from htcv_lib.runs.plan import PROFILES, Book, PlanError, check_types, whole_number
-from htcv_lib.runs.project import Project
+from htcv_lib.runs.project import Project, cuda_devices
 from htcv_lib.runs.records import Record, Results
 from htcv_lib.runs.run import scratch_context
 

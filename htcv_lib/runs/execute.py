@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from htcv_lib.runs.machine import cuda_devices
 from htcv_lib.runs.plan import whole_number
+from htcv_lib.runs.project import cuda_devices
 from htcv_lib.runs.run import RUN_FOLDER
 
 NOTEBOOK = "notebook.ipynb"

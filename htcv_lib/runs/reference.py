@@ -15,11 +15,9 @@ from typing import Any
 from htcv_lib.runs.build import BuildReport
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import Slot, Task, execute
-from htcv_lib.runs.freshness import known_runs, run_states
-from htcv_lib.runs.keys import keep_listing, result_code
-from htcv_lib.runs.machine import git_state
+from htcv_lib.runs.freshness import keep_listing, known_runs, result_code, run_states
 from htcv_lib.runs.plan import Book, PlanError
-from htcv_lib.runs.project import Project
+from htcv_lib.runs.project import Project, git_state
 from htcv_lib.runs.records import Record, Results, check_sizes, read_json, records_below, write_json
 
 KEPT = ("history.csv", "samples.webp", "samples.json")

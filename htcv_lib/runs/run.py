@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from htcv_lib.runs import machine
 from htcv_lib.runs.display import show, show_frames
 from htcv_lib.runs.notebook import parameter_types
 from htcv_lib.runs.plan import Book, PlanError, check_types, metric_heading, split_name
-from htcv_lib.runs.project import Project
+from htcv_lib.runs.project import Project, device_name, git_state, peak_memory_mib, versions
 from htcv_lib.runs.records import SCHEMA, Metric, Record, Results, Samples, check_sizes, write_json
 
 RUN_FOLDER = "HTCV_RUN_FOLDER"  # set by the runner for the kernel
@@ -170,13 +169,13 @@ class Run:
             "parameters": self.parameters,
             "commit": None,
             "dirty": None,
-            "device": machine.device_name(),
-            "versions": machine.versions(),
+            "device": device_name(),
+            "versions": versions(),
             "started": self.started,
             "finished": utc_now(),
             "wall_s": round(self._seconds(train_s, history), 2),
             "train_s": round(train_s, 2),
-            "peak_memory_mib": machine.peak_memory_mib(),
+            "peak_memory_mib": peak_memory_mib(),
             "metrics": {
                 name: asdict(Metric(float(f"{value:.6g}"), meaning.get("unit", ""), meaning.get("better", "higher"),
                                     meaning.get("split", split), meaning.get("n", n)))
@@ -185,7 +184,7 @@ class Run:
             "first_losses": [float(f"{loss:.9g}") for loss in getattr(history, "first_losses", [])],
             "notes": dict(notes or {}),
         }
-        record["commit"], record["dirty"] = machine.git_state(self.project.root)
+        record["commit"], record["dirty"] = git_state(self.project.root)
         if history is not None:
             history.save(self.folder / "history.csv")
         if model is not None:

@@ -6,7 +6,6 @@ import torch
 from torch import nn
 
 from htcv_lib.neural_renderer.coordinates import CoordinateNet, PixelOutput
-from htcv_lib.neural_renderer.critics import make_discriminator
 from htcv_lib.neural_renderer.game import (
     BALANCES,
     balance_frame,
@@ -16,7 +15,7 @@ from htcv_lib.neural_renderer.game import (
     generator_objective,
     regression_objective,
 )
-from htcv_lib.neural_renderer.generators import make_generator
+from htcv_lib.neural_renderer.networks import make_discriminator, make_generator
 from htcv_lib.training.loop import fit
 from htcv_lib.training.phase import Phase, gradient_step
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from htcv_lib.networks import count_parameters
-from htcv_lib.neural_renderer.critics import PLANS, make_discriminator
+from htcv_lib.neural_renderer.networks import PLANS, make_discriminator
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("d0", 7_251_841), ("d1", 7_251_841), ("d23", 2_305_089)])

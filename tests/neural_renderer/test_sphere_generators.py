@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from htcv_lib.networks import count_parameters
-from htcv_lib.neural_renderer.generators import GENERATORS, init_dcgan, make_generator
+from htcv_lib.neural_renderer.networks import GENERATORS, init_dcgan, make_generator
 
 
 @pytest.mark.parametrize(("name", "parameters"),

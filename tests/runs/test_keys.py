@@ -3,8 +3,7 @@
 import pytest
 
 from htcv_lib.runs.code import Library, digest
-from htcv_lib.runs.freshness import run_states
-from htcv_lib.runs.keys import explain, keep_listing, result_parts
+from htcv_lib.runs.freshness import explain, keep_listing, result_parts, run_states
 from htcv_lib.runs.plan import Book
 
 

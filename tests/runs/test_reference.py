@@ -6,11 +6,11 @@ import subprocess
 import pytest
 
 from htcv_lib.runs.build import build
-from htcv_lib.runs.machine import git_state
+from htcv_lib.runs.freshness import status_lines
 from htcv_lib.runs.plan import PlanError
+from htcv_lib.runs.project import git_state
 from htcv_lib.runs.records import Record
 from htcv_lib.runs.reference import renew_keys, require_clean_tree, write_references
-from htcv_lib.runs.status import status_lines
 
 LOSSES = "class Losses:\n    train_s = 0.0\n    first_losses = [slope * k for k in range(3)]\n" \
          "    def save(self, path): open(path, 'w').write('epoch\\\\n1\\\\n')\n"

@@ -15,7 +15,8 @@ LABELS = np.array([0, 0, 0, 1, 1, 1])
 
 
 def load_sight():
-    spec = importlib.util.spec_from_file_location("style_of_tests", Path(__file__).parents[1] / "core" / "test_style.py")
+    path = Path(__file__).parents[1] / "core" / "test_style.py"
+    spec = importlib.util.spec_from_file_location("style_of_tests", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
