@@ -1,4 +1,9 @@
-"""`htcv bench`: our loop, renderer and runner against plain ones, as ratios."""
+"""`htcv bench`: our training loop, renderer and runner, each against what one would use instead, as ratios.
+
+That is a well-tuned plain loop over a DataLoader, the renderer's plain form and a rasteriser, and bare papermill.
+Ways are measured in turn, A B A B, each in a process of its own, so that a machine that slows down slows both. Same
+model, objective, data, batch size, precision, optimizer and threads.
+"""
 
 import json
 import os
@@ -7,15 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 from itertools import chain, islice, repeat
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import torch
 import torch.nn.functional as F
+from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -29,32 +36,37 @@ from htcv_lib.mask_depth.losses import mask_depth_loss
 from htcv_lib.mask_depth.networks import mask_depth_network
 from htcv_lib.mask_depth.rooms.pets import load_standing_pets
 from htcv_lib.networks import frozen
+from htcv_lib.neural_renderer.phong import render, render_plain
+from htcv_lib.neural_renderer.scenes import sample_scenes
 from htcv_lib.pets_unet.data import load_pets
 from htcv_lib.pets_unet.networks import UNet
+from htcv_lib.runs.execute import Slot, Task, execute
+from htcv_lib.training import loop
+from htcv_lib.training.device import prepare
+from htcv_lib.training.phase import Phase
 from htcv_lib.vae.data import load_cifar10, load_mnist
 from htcv_lib.vae.judge import make_classifier
 from htcv_lib.vae.networks import make_label_vae
 from htcv_lib.vae.objective import vae_objective
 
-# `htcv bench`: our training loop, renderer and runner, each against what one would use instead.
-#
-# That is a well-tuned plain loop, the renderer's plain form and a rasteriser, and bare papermill. Every figure is a
-# ratio of two measurements taken in turn, A B A B, in processes of their own, so that a machine that slows down slows
-# both. Same model, data, batch size, precision, optimizer and threads.
-
-TASKS = {  # name: dataset, split, batch size, steps per measurement on a CPU
-    "unet": ("oxford_pets_630/sample", "train", 16, 24),
-    "mnist": ("mnist/sample", "train", 128, 300),  # a classifier, 784-128-10
-    "mnist_autoencoder": ("mnist/sample", "train", 128, 120),  # 784-400-20-400-784: mostly arithmetic
-    "vae": ("mnist/sample", "train", 128, 24),  # the Session 18 report's MNIST VAE with its label loss
-    "vae_cifar": ("cifar10_pack/sample", "train", 64, 12),  # its CIFAR VAE, an eighth as wide, images flipped
-    "mask_depth": ("standing_pets", "train", 12, 24),  # version 2 with 8 planes, squared error and SSIM, jittered light
+TASKS = {  # name: dataset, batch size, steps per measurement on a CPU; ten times as many on a GPU
+    "unet": ("oxford_pets_630/sample", 16, 24),
+    "mnist": ("mnist/sample", 128, 300),  # a classifier, 784-128-10
+    "mnist_autoencoder": ("mnist/sample", 128, 120),  # 784-400-20-400-784: mostly arithmetic
+    "vae": ("mnist/sample", 128, 24),  # the Session 18 report's MNIST VAE with its label loss
+    "vae_cifar": ("cifar10_pack/sample", 64, 12),  # its CIFAR VAE, an eighth as wide, images flipped
+    "mask_depth": ("standing_pets", 12, 24),  # version 2 with 8 planes, squared error and SSIM, jittered light
 }
 LOOPS = {"ours": "ours", "plain0": "plain DataLoader with 0 workers", "plain2": "plain DataLoader with 2 workers"}
 RENDERERS = {"render": "render", "render_plain": "render_plain", "rasteriser": "a rasteriser"}
 PHONG = (32, 128, 1.0)  # scenes a batch, side of the pictures in pixels, seconds a measurement
 PHONG_SAMPLERS = ("onscreen", "easy")
 WARM_UP = 4  # batches
+PET_SIZE = 64  # pixels on a side
+STANDING = 240  # generated pictures
+
+
+# What is compared with what, and how it is told.
 
 
 def report(what: str = "all", repeats: int = 5) -> str:
@@ -66,12 +78,10 @@ def report(what: str = "all", repeats: int = 5) -> str:
 def _compare_loops(task: str, repeats: int) -> list[str]:
     speeds = _in_turn(task, list(LOOPS), repeats)
     ours, *others = speeds
-    return [_versus(task, speeds, ours, max(others, key=lambda loop: statistics.median(speeds[loop])))]
+    return [_versus(task, speeds, ours, max(others, key=lambda way: statistics.median(speeds[way])))]
 
 
 def _compare_renderers(name: str, repeats: int) -> list[str]:
-    from htcv_lib.bench import unavailable
-
     reason, lines = unavailable(), []
     for task in (f"{name} {sampler}" for sampler in PHONG_SAMPLERS):
         speeds = _in_turn(task, [way for way in RENDERERS if not (reason and way == "rasteriser")], repeats)
@@ -95,6 +105,13 @@ def _in_turn(task: str, ways: list[str], repeats: int) -> dict[str, list[float]]
     return {way: [speeds[way] for speeds in rounds] for way in ways}
 
 
+def _child(task: str, way: str) -> float:
+    """Images per second, measured in a fresh process (see the end of this file)."""
+    output = subprocess.run([sys.executable, "-m", "htcv_lib.bench", task, way], capture_output=True, text=True,
+                            check=True).stdout
+    return json.loads(output.splitlines()[-1])
+
+
 def _versus(task: str, speeds: dict[str, list[float]], ours: str, other: str) -> str:
     named = ", ".join(f"{(LOOPS | RENDERERS)[way]} {statistics.median(speeds[way]):,.0f} images/s"
                       for way in (ours, other))
@@ -105,82 +122,47 @@ def _spread(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
-def _child(task: str, way: str) -> float:
-    """Images per second, measured in a fresh process."""
-    output = subprocess.run([sys.executable, "-m", "htcv_lib.bench", task, way], capture_output=True, text=True,
-                            check=True, env={**os.environ, "HTCV_BATCH": "1"}).stdout
-    return json.loads(output.splitlines()[-1])["images_per_s"]
+# How each is measured.
 
 
-def _runner_pair() -> tuple[float, float]:
-    """Seconds for one small notebook: through our runner, and through papermill alone, both in worker processes."""
-    import nbformat
-    from nbformat.v4 import new_code_cell, new_notebook
-
-    from htcv_lib.runs.execute import Slot, Task, execute
-
-    with tempfile.TemporaryDirectory() as place:
-        root, count = Path(place), 5
-        notebook = root / "small.ipynb"
-        cells = [new_code_cell("seed = 0", metadata={"tags": ["parameters"]}), new_code_cell("seed + 1")]
-        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-        nbformat.write(new_notebook(cells=cells, metadata=kernel), notebook)
-        tasks = [Task(f"small/{i}", notebook, {"seed": i}, root / "staging" / str(i), root / "done" / str(i), root, {},
-                      makes_record=False) for i in range(count)]
-        begin = time.perf_counter()
-        outcomes = execute(tasks, say=lambda line: None, workers=[Slot(1)])
-        ours = (time.perf_counter() - begin) / count
-        if not all(outcome.ok for outcome in outcomes):
-            raise RuntimeError(next(outcome.error for outcome in outcomes if not outcome.ok))
-        code = ("import papermill\n" + "\n".join(
-            f"papermill.execute_notebook({str(notebook)!r}, {str(root / f'bare{i}.ipynb')!r}, {{'seed': {i}}}, "
-            "kernel_name='python3', progress_bar=False)" for i in range(count)))
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-        return ours, (time.perf_counter() - begin) / count
-
-
-def _measure(task: str, way: str) -> float:
+def measure(task: str, way: str) -> float:
     """Images per second of a training loop or a renderer, after a short warm-up."""
     return _drawn(task.split()[1], way) if task.startswith("phong") else _trained(task, way)
 
 
-def _trained(task: str, loop: str) -> float:
-    import torch
-
-    from htcv_lib.bench import batches_of, plain_batches, problem
-    from htcv_lib.training import prepare
-
-    dataset, split, batch_size, steps = TASKS[task]
-    device = prepare(0) if loop == "ours" else ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda":
-        steps *= 10
+def _trained(task: str, way: str) -> float:
+    """Every batch is full, so images are counted by steps."""
+    dataset, batch_size, steps = TASKS[task]
+    device = prepare(0) if way == "ours" else "cuda" if torch.cuda.is_available() else "cpu"
+    steps *= 10 if device == "cuda" else 1
     model, objective = problem(task, device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=device == "cuda")
-    batches = (batches_of(dataset, split, batch_size, device) if loop == "ours"
-               else plain_batches(dataset, split, batch_size, int(loop[-1])))
-    seen, begin = 0, 0.0
-    for done, batch in enumerate(islice(chain.from_iterable(repeat(batches)), WARM_UP + steps)):
-        if done == WARM_UP:
-            seen, begin = 0, _now(device)
+    if way == "ours":
+        phase, batches = Phase("model", objective, optimizer), our_batches(dataset, batch_size, device)
+        train = partial(loop.fit, [phase], batches, models={"model": model}, progress=False)
+    else:
+        stream = chain.from_iterable(repeat(plain_batches(dataset, batch_size, workers=int(way[-1]))))
+        train = partial(plain_loop, objective, optimizer, stream, device)
+    train(steps=WARM_UP)
+    begin = _now(device)
+    train(steps=steps)
+    return steps * batch_size / (_now(device) - begin)
+
+
+def plain_loop(objective: Callable, optimizer: torch.optim.Optimizer, stream: Iterator[dict], device: str,
+               steps: int) -> None:
+    """The usual loop, well tuned; it records nothing."""
+    for batch in islice(stream, steps):
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            loss = objective(model, batch)
+            loss = objective(batch)["loss"]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        seen += len(batch["image"])
-    return seen / (_now(device) - begin)
 
 
 def _drawn(sampler: str, way: str) -> float:
     """One thread each. Tensors in [0, 1] stay on the device; the rasteriser's pictures are read back, as bytes."""
-    import torch
-
-    from htcv_lib.bench import Rasteriser
-    from htcv_lib.data import render, render_plain, sample_scenes
-    from htcv_lib.training import prepare
-
     batch_size, size, seconds = PHONG
     device = prepare(0, threads=1)
     os.environ["LP_NUM_THREADS"] = "0"  # besides the caller's, of OpenGL in software
@@ -202,87 +184,92 @@ def _drawn(sampler: str, way: str) -> float:
 
 def _now(device: str) -> float:
     """Seconds, when the device has done what it was told."""
-    import torch
-
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
-# What `htcv bench` trains: models and losses of the families, our batches of their pictures, and the usual loop.
+def _runner_pair(count: int = 5) -> tuple[float, float]:
+    """Seconds for one small notebook: through our runner, and through papermill alone, both in worker processes."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        notebook = root / "small.ipynb"
+        cells = [new_code_cell("seed = 0", metadata={"tags": ["parameters"]}), new_code_cell("seed + 1")]
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+        nbformat.write(new_notebook(cells=cells, metadata=kernel), notebook)
+        tasks = [Task(f"small/{i}", notebook, {"seed": i}, root / "staging" / str(i), root / "done" / str(i), root, {},
+                      makes_record=False) for i in range(count)]
+        begin = time.perf_counter()
+        outcomes = execute(tasks, say=lambda line: None, workers=[Slot(1)])
+        ours = (time.perf_counter() - begin) / count
+        if failed := [outcome.error for outcome in outcomes if not outcome.ok]:
+            raise RuntimeError(failed[0])
+        code = "\n".join(["import papermill", *(
+            f"papermill.execute_notebook({str(notebook)!r}, {str(root / f'bare{i}.ipynb')!r}, {{'seed': {i}}}, "
+            "kernel_name='python3', progress_bar=False)" for i in range(count))])
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+        return ours, (time.perf_counter() - begin) / count
 
-PET_SIZE = 64  # pixels on a side
-STANDING = 240  # generated pictures
-Objective = Callable[[nn.Module, dict[str, Tensor]], Tensor]
+
+# What is trained: models and objectives of the families.
 
 
-def problem(task: str, device: str) -> tuple[nn.Module, Objective]:
-    """The model of a task, on a device, and the loss of a batch."""
-    if task.startswith("vae"):
-        return vae_problem(task, device)
-    if task == "mask_depth":
-        return mask_depth_problem(device)
+def problem(task: str, device: str) -> tuple[nn.Module, Callable[[dict[str, Tensor]], dict[str, Tensor]]]:
+    """The model of a task, on a device, and its objective: a batch in, a dict with "loss" out."""
     if task == "unet":
-        model = UNet(widths=(8, 16, 32, 64, 64))
-        return model.to(device), lambda net, batch: F.cross_entropy(net(batch["image"]), batch["mask"])
+        model = UNet(widths=(8, 16, 32, 64, 64)).to(device)
+        return model, lambda batch: {"loss": F.cross_entropy(model(batch["image"]), batch["mask"])}
     if task == "mnist":
-        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-        return model.to(device), lambda net, batch: F.cross_entropy(net(batch["image"]), batch["label"])
-    model = nn.Sequential(nn.Flatten(), nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 20), nn.Linear(20, 400),
-                          nn.ReLU(), nn.Linear(400, 784))
-    return model.to(device), lambda net, batch: F.binary_cross_entropy_with_logits(net(batch["image"]),
-                                                                                   batch["image"].flatten(1))
-
-
-def vae_problem(task: str, device: str) -> tuple[nn.Module, Objective]:
-    """The report's step: labels perturbed, one-sample KL, label loss of a frozen guide (not trained: it is as fast)."""
-    if task == "vae":
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)).to(device)
+        return model, lambda batch: {"loss": F.cross_entropy(model(batch["image"]), batch["label"])}
+    if task == "mnist_autoencoder":
+        model = nn.Sequential(nn.Flatten(), nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 20), nn.Linear(20, 400),
+                              nn.ReLU(), nn.Linear(400, 784)).to(device)
+        return model, lambda batch: {"loss": F.binary_cross_entropy_with_logits(model(batch["image"]),
+                                                                                batch["image"].flatten(1))}
+    if task == "mask_depth":  # at the size of the laptop references
+        model, loss = mask_depth_network("v2", planes=8, scaling="sigmoid").to(device), mask_depth_loss("mse_ssim")
+        return model, lambda batch: loss(model(batch["image"]), batch["mask"], batch["depth"])
+    if task == "vae":  # both: labels perturbed, one-sample KL, label loss of a guide that is not trained (as fast)
         model, guide, weight = make_label_vae("digit", (1, 28, 28), 10), make_classifier("digit", 1), 100.0
     else:
         widths = (8, 16, 32, 64)
         model, guide = make_label_vae("resnet9", (3, 32, 32), 512, widths), make_classifier("resnet9", 3, widths)
         weight = 300.0
-    guide = frozen(guide).to(device)
-    return model.to(device), lambda net, batch: vae_objective(net, batch, guide=guide, label_weight=weight,
-                                                              perturb=0.1, kl="sample")["loss"]
+    model, guide = model.to(device), frozen(guide).to(device)
+    return model, partial(vae_objective, model, guide=guide, label_weight=weight, perturb=0.1, kl="sample")
 
 
-def mask_depth_problem(device: str) -> tuple[nn.Module, Objective]:
-    """The report's second network at the size of the laptop references, with its mixed loss."""
-    model, loss = mask_depth_network("v2", planes=8, scaling="sigmoid"), mask_depth_loss("mse_ssim")
-    return model.to(device), lambda net, batch: loss(net(batch["image"]), batch["mask"], batch["depth"])["loss"]
+# The pictures of a task, in memory, and the two ways to cut batches from them.
 
 
-def source(dataset: str, split: str):
-    """The pictures of a task, in memory."""
+def pictures_of(dataset: str):
     if dataset == "standing_pets":
-        return load_standing_pets(split, STANDING, PET_SIZE, pets="oxford_pets_630/sample",
+        return load_standing_pets("train", STANDING, PET_SIZE, pets="oxford_pets_630/sample",
                                   textures="base_images/sample")
     if "pets" in dataset:
-        return load_pets(dataset, split, PET_SIZE)
-    return (load_cifar10 if "cifar" in dataset else load_mnist)(dataset, split)
+        return load_pets(dataset, "train", PET_SIZE)
+    return (load_cifar10 if "cifar" in dataset else load_mnist)(dataset, "train")
 
 
-def batches_of(dataset: str, split: str, batch_size: int, device: str) -> Batches:
-    """Ours: the pictures on the device, changed there a batch at a time."""
+def our_batches(dataset: str, batch_size: int, device: str) -> Batches:
+    """The pictures on the device, changed there a batch at a time."""
+    kind, change = Batches, augmentation("flip_crop" if "pets" in dataset else "flip" if "cifar" in dataset else "none")
     if dataset == "standing_pets":
-        return FieldBatches(source(dataset, split), batch_size, shuffle=True, augment=depth_augmentation("light"),
-                            device=device, drop_last=True)
-    recipe = "flip_crop" if "pets" in dataset else "flip" if "cifar" in dataset else "none"
-    return Batches(source(dataset, split), batch_size, shuffle=True, augment=augmentation(recipe), device=device,
-                   drop_last=True)
+        kind, change = FieldBatches, depth_augmentation("light")
+    return kind(pictures_of(dataset), batch_size, shuffle=True, augment=change, device=device, drop_last=True)
 
 
-def plain_batches(dataset: str, split: str, batch_size: int, workers: int) -> DataLoader:
-    """The loop people write: a Dataset, transforms per picture, a DataLoader.
+def plain_batches(dataset: str, batch_size: int, workers: int) -> DataLoader:
+    """What people write: a Dataset, transforms per picture, a DataLoader.
 
     Pets and generated pictures are decoded, resized and made beforehand, which is generous; small pictures go through
     PIL, as `torchvision.datasets` has it.
     """
-    pictures = source(dataset, split)
     kind = Standing if dataset == "standing_pets" else Pets if "pets" in dataset else SmallPictures
-    return DataLoader(kind(pictures, flip="cifar" in dataset), batch_size, shuffle=True, num_workers=workers,
-                      drop_last=True, persistent_workers=workers > 0, pin_memory=torch.cuda.is_available())
+    return DataLoader(kind(pictures_of(dataset), flip="cifar" in dataset), batch_size, shuffle=True, drop_last=True,
+                      num_workers=workers, persistent_workers=workers > 0, pin_memory=torch.cuda.is_available())
 
 
 class Pictures(Dataset):
@@ -322,8 +309,8 @@ class SmallPictures(Pictures):
 
     def __init__(self, pictures, flip: bool):
         super().__init__(pictures, flip)
-        channels_last = pictures.images.permute(0, 2, 3, 1).contiguous().numpy()
-        self.arrays = channels_last.squeeze(-1) if channels_last.shape[-1] == 1 else channels_last
+        arrays = pictures.images.permute(0, 2, 3, 1).contiguous().numpy()
+        self.arrays = arrays[..., 0] if arrays.shape[-1] == 1 else arrays
         self.labels = pictures.labels.tolist()
         self.change = transforms.Compose([*[transforms.RandomHorizontalFlip()] * flip, transforms.ToTensor()])
 
@@ -333,9 +320,8 @@ class SmallPictures(Pictures):
 
 # The assignment's way to draw scenes, with OpenGL: the mesh of a sphere, `segments` by `segments / 2`, and a shader.
 #
-# Shares nothing with `data.render`, not even constants, so it checks that too. Needs moderngl, which is not a
-# dependency:
-# where it is installed, `htcv bench phong` and a test use it.
+# Shares nothing with `phong.render`, not even constants, so it checks that too. Needs moderngl, which is not a
+# dependency: where it is installed, `htcv bench phong` and a test use it.
 
 VERTEX = """#version 330
 uniform mat3 camera; uniform vec3 eye, object; in vec3 corner; out vec3 normal, position;
@@ -375,7 +361,7 @@ class Rasteriser:
         self.frame = context.simple_framebuffer((size, size * batch_size))
 
     def draw(self, scene: np.ndarray) -> np.ndarray:
-        """Pictures (B, H, W, 3), uint8, of `scene` (B, 10), whose columns are named by `data.SCENE_FIELDS`."""
+        """Pictures (B, H, W, 3), uint8, of `scene` (B, 10), whose columns are named by `scenes.SCENE_FIELDS`."""
         with self.context:  # there may be another
             self.frame.use()
             self.frame.clear()
@@ -397,3 +383,7 @@ def unavailable() -> str:
     except Exception as error:  # whatever the driver raises
         return f"no OpenGL here: {error}"
     return ""
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(*sys.argv[1:])))

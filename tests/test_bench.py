@@ -1,16 +1,19 @@
 """`htcv bench`: what a line says, and the renderer against a rasteriser where there is one."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from htcv_lib import bench
-from htcv_lib.bench import Rasteriser, batches_of, plain_batches, problem, unavailable
+from htcv_lib.bench import Rasteriser, our_batches, plain_batches, problem, unavailable
 from htcv_lib.cli import main
 from htcv_lib.neural_renderer.phong import render, silhouette
 from htcv_lib.neural_renderer.scenes import sample_scenes
+from htcv_lib.training import loop
 
 
 @pytest.fixture
@@ -55,7 +58,37 @@ def test_the_command_line_knows_every_comparison_and_no_other(measured, capsys):
     assert capsys.readouterr().out.startswith("vae: ours 300 images/s")
     with pytest.raises(SystemExit):
         main(["bench", "no_such_task"])
+    assert "no comparison 'no_such_task'; choose from all, unet, mnist," in capsys.readouterr().err
     assert {"unet", "vae_cifar", "phong", "runner"} <= set(bench.COMPARISONS)
+
+
+@pytest.mark.parametrize(("way", "calls"), [("ours", [bench.WARM_UP, 6]), ("plain0", [])])
+def test_ours_is_the_loop_that_the_reports_train_with(monkeypatch, way, calls):
+    fit, asked, seen = loop.fit, [], []
+
+    def watched(phases, batches, **options):
+        asked.append(options["steps"])
+        history = fit(phases, batches, **options)
+        seen.append(history.frame())
+        return history
+
+    monkeypatch.setattr(loop, "fit", watched)
+    monkeypatch.setitem(bench.TASKS, "mnist", ("mnist/sample", 32, 6))
+    monkeypatch.setattr(bench, "prepare", lambda seed: "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert bench.measure("mnist", way) > 0
+    assert asked == calls and [frame["step"].iloc[-1] for frame in seen] == calls
+    assert all(frame["train/model/loss"].notna().all() for frame in seen)
+
+
+def test_a_measurement_is_made_in_a_process_of_its_own(monkeypatch, root):
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    assert bench._child("mnist", "ours") > 0
+
+
+def test_the_command_line_starts_without_what_computes(root):
+    code = "import sys, htcv_lib.cli\nprint('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize("way", ["render", "render_plain"])
@@ -64,7 +97,7 @@ def test_the_speed_of_a_renderer_is_measured(monkeypatch, way):
     monkeypatch.setenv("LP_NUM_THREADS", "0")  # set again where it is measured
     threads = torch.get_num_threads()
     try:
-        assert bench._measure("phong easy", way) > 0
+        assert bench.measure("phong easy", way) > 0
     finally:
         torch.set_num_threads(threads)
 
@@ -86,15 +119,16 @@ def test_a_rasteriser_draws_the_same_the_finer_its_mesh_the_closer(sampler):
     assert errors[0] > 4 * errors[1] > 8 * errors[2] and errors[2] < 0.05
 
 
-@pytest.mark.parametrize("loop", ["ours", "plain0"])
+@pytest.mark.parametrize("way", ["ours", "plain0"])
 @pytest.mark.parametrize("task", ["unet", "mnist", "vae", "mask_depth"])
-def test_both_loops_of_a_task_see_batches_of_the_same_shape_and_range(task, loop):
-    dataset, split, _, _ = bench.TASKS[task]
-    batch = next(iter(batches_of(dataset, split, 4, "cpu") if loop == "ours" else plain_batches(dataset, split, 4, 0)))
+def test_both_loops_of_a_task_see_batches_of_the_same_shape_and_range(task, way):
+    dataset, _, _ = bench.TASKS[task]
+    batch = next(iter(our_batches(dataset, 4, "cpu") if way == "ours" else plain_batches(dataset, 4, 0)))
     model, objective = problem(task, "cpu")
     height = {"mnist": 28, "vae": 28}.get(task, 64)
     assert batch["image"].shape == (4, 1 if height == 28 else 3, height, height)
     assert batch["image"].dtype == torch.float32 and 0.1 < batch["image"].max() <= 1
     assert {"mask_depth": {"mask", "depth"}, "unet": {"mask"}}.get(task, {"label"}) <= set(batch)
-    loss = objective(model, batch)
+    loss = objective(batch)["loss"]
+    assert any(p.requires_grad for p in model.parameters())
     assert loss.ndim == 0 and loss.isfinite() and loss.requires_grad
