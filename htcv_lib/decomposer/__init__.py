@@ -40,7 +40,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "leakage": ["Leakage", "leakage_matrix", "predicted_effects", "true_effects"],
     "losses": [
         "balanced_bce", "base_loss", "charbonnier", "distance", "frames_loss", "joint_loss", "mask_decay",
-        "positive_weight", "regularised_loss", "rgb_loss", "weight_penalty", "weighted_mae",
+        "positive_weight", "regularised_loss", "rgb_loss", "weight_penalty",
     ],
     "objective": [
         "decomposition_objective", "frames_objective", "joint_objective", "lighting_objective", "mask_objective",
@@ -64,7 +64,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "sidar": ["SidarFolder", "load_sidar_folder", "load_sidar_sample"],
     "stages": [
         "Stage", "describe_masks", "evaluate_views", "hand_on", "scores_of_stage", "shadow_likeness", "train_stage",
-        "train_stages",
     ],
     "swin": [
         "FramesNet", "PatchSplitting", "ReverseSwinDecoder", "ReverseSwinNet", "SequenceDecoder",

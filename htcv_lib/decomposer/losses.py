@@ -43,23 +43,6 @@ def dissimilarity(pred: Tensor, target: Tensor) -> Tensor:
     return 1 - similarity_maps(pred, target, WINDOW, "inside")[0].mean()
 
 
-def weighted_mae(pred: Tensor, target: Tensor, weight: float = 50.0) -> Tensor:
-    r"""Mean absolute error that counts what is there more than the black around it.
-
-    .. math:: \frac{1}{n} \sum_i \left(1 + (w - 1)\,[y_i \neq 0]\right) |x_i - y_i|
-
-    The code of the second report had it for colour targets that are 0 outside the occluded pixels.
-
-    Args:
-        pred, target: Of one shape, in [0, 1].
-        weight: `w`; 1 is the plain mean.
-
-    Returns a scalar >= 0; 0 is equality.
-    """
-    pred, target = pair(pred, target)
-    return ((pred - target).abs() * (1 + (weight - 1) * (target != 0))).mean()
-
-
 def charbonnier(pred: Tensor, target: Tensor, epsilon: float = 1e-3, weight: Tensor | None = None) -> Tensor:
     r"""Charbonnier's penalty, an absolute error that is smooth at 0 (Charbonnier et al., 1994,
     doi:10.1109/ICIP.1994.413553; for pictures Lai et al., 2017, arXiv:1704.03915, with this epsilon).

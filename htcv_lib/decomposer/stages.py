@@ -97,29 +97,6 @@ def make_stage_schedule(stage: Stage, optimizer: torch.optim.Optimizer, batches:
     return make_schedule(stage.schedule, optimizer, stage.lr, updates)
 
 
-def train_stages(model: nn.Module, stages: Sequence[Stage], batches: Iterable[Batch], freeze: Freeze,
-                 evaluate: Callable[[], Mapping[str, float]] | None = None, seed: int = 0,
-                 before: Callable[[nn.Module, Stage], Iterable[Batch] | None] | None = None,
-                 **more: Any) -> dict[str, History]:
-    """The whole chain in one process, each stage from where the one before ended; a history for each stage's name.
-
-    Args:
-        before: Called with the model and the stage before it starts; what it returns, if anything, replaces the
-            batches from then on. This is where pseudo-labels of the residual of the trained heads come from.
-        more: As in `train_stage`; no checkpoint, which would be that of the first stage.
-    """
-    names = [stage.name for stage in stages]
-    if len(set(names)) < len(names):
-        raise ValueError(f"stages need different names, got {names}")
-    if more.get("checkpoint") is not None:
-        raise ValueError("one checkpoint cannot serve several stages: call train_stage for each")
-    histories = {}
-    for stage in stages:
-        batches = (before(model, stage) if before else None) or batches
-        histories[stage.name] = train_stage(model, stage, batches, freeze, evaluate, seed=seed, **more)
-    return histories
-
-
 def hand_on(model: nn.Module, weights: Mapping[str, Tensor] | str | Path,
             parts: Sequence[str] | None = None) -> nn.Module:
     """Continue with the weights of an earlier stage: every tensor by name, none missing, none of another shape.

@@ -7,6 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "curves": ["lr_range_figure", "plot_curves", "plot_history", "smoothed"],
     "networks": ["draw_architecture"],
     "grids": ["class_map", "error_map", "picture_grid", "pictures", "segmentation_tiles", "show_tiles"],
-    "style": ["CLASS_COLOURS", "SERIES", "to_png", "to_svg"],
+    "style": ["CLASS_COLOURS", "SERIES"],
     "trade": ["sweep", "trade_off"],
 })

@@ -190,17 +190,3 @@ def signed(value: float, digits: int = 1, unit: str = "") -> str:
     text = f"{abs(value):.{digits}f}"
     sign = "" if float(text) == 0 else "+" if value > 0 else "\u2212"
     return f"{sign}{text}{unit}"
-
-
-def to_svg(figure: Figure) -> str:
-    """The figure as SVG text."""
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg")
-    return buffer.getvalue()
-
-
-def to_png(figure: Figure, dpi: int = GRID_DPI) -> bytes:
-    """The figure as PNG, without software or date: equal figures are equal bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    return buffer.getvalue()

@@ -69,22 +69,6 @@ def focal_depth_loss(pred: Tensor, depth: Tensor, gamma: float = 2.0) -> Tensor:
     return ((pred - depth).abs() ** gamma * bce_map(pred, depth)).mean()
 
 
-def focal_bin_loss(logits: Tensor, depth: Tensor, gamma: float = 2.0) -> Tensor:
-    r"""Focal loss of the depth's bin, mean over all pixels.
-
-    .. math:: -\frac{1}{n} \sum_i (1 - p_i(k_i))^\gamma \log p_i(k_i)
-
-    Args:
-        logits: (B, bins, H, W), before the softmax.
-        depth: (B, 1, H, W) in [0, 1].
-        gamma: 0 is the cross-entropy, `depth_bin_loss`.
-
-    Returns a scalar >= 0; 0 is certainty about the right bin.
-    """
-    log_prob = -F.cross_entropy(logits, quantise_depth(depth, logits.shape[1]), reduction="none")  # (B, H, W)
-    return -((1 - log_prob.exp()) ** gamma * log_prob).mean()
-
-
 # Depth by ratios and by edges: the scale-invariant logarithmic loss, and gradient matching.
 
 FLOOR = 1e-3  # added before the logarithm; where 1 is 10 m, this is 1 cm

@@ -22,7 +22,6 @@ Batch = dict[str, Tensor]
 PixelLoss = Callable[[Tensor, Tensor], Tensor]
 REAL_LABEL = 0.9  # one-sided label smoothing (Salimans et al., 2016, arXiv:1606.03498)
 NOISE = 0.01  # standard deviation of the discriminator's instance noise
-VGG_WEIGHT = 0.6
 COLOUR_LOSSES = {"l1": F.l1_loss, "mse": F.mse_loss}
 
 

@@ -16,5 +16,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "reference": ["fingerprints", "renew_keys", "write_references"],
     "claim_files": ["load_claims"],
     "claims": ["Claim", "Verdict", "decide"],
-    "statistics": ["Estimate", "bootstrap_images", "holm", "mean_interval", "paired_difference", "wilson"],
+    "statistics": ["Estimate", "holm", "mean_interval", "paired_difference", "wilson"],
 })

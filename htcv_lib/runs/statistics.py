@@ -106,14 +106,3 @@ def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
     half = z / (1 + weight) * np.sqrt(share * (1 - share) / n + weight / (4 * n))
     # exact at the ends, where rounding would leave 1e-17
     return 0.0 if k == 0 else float(middle - half), 1.0 if k == n else float(middle + half)
-
-
-def bootstrap_images(values: Sequence[float], seed: int = 0, level: float = 0.95, draws: int = 2000) -> Estimate:
-    """Percentile interval of a mean over images: the spread of a test set, not of trainings (p is NaN)."""
-    values = np.asarray(list(values), dtype=float)
-    if len(values) == 0:
-        return Estimate(nan, nan, nan, nan, 0)
-    generator = np.random.default_rng(seed)
-    means = [values[generator.integers(len(values), size=len(values))].mean() for _ in range(draws)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(values.mean()), float(low), float(high), nan, len(values))

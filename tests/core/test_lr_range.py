@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from drawn import to_svg
 
 from htcv_lib.figures.curves import lr_range_figure
-from htcv_lib.figures.style import to_svg
 
 LR = np.geomspace(1e-5, 1.0, 41)
 SMOOTHED = np.where(LR < 0.1, 1 - 0.1 * (np.log10(LR) + 5), 0.6 * (LR / 0.1) ** 3)  # falls to 0.1, then explodes

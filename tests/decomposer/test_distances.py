@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htcv_lib.decomposer.losses import charbonnier, distance, weighted_mae
+from htcv_lib.decomposer.losses import charbonnier, distance
 from htcv_lib.metrics.pictures import image_ssim
 
 
@@ -39,12 +39,6 @@ def test_one_original_is_not_silently_compared_with_every_view(views):
 def test_an_unknown_distance_is_refused():
     with pytest.raises(ValueError, match="one of mae, mse, ssim"):
         distance("l2")
-
-
-def test_the_weighted_error_counts_what_is_not_black_fifty_times():
-    pred, target = torch.tensor([0.5, 0.25, 0.0, 1.0]), torch.tensor([0.0, 0.5, 0.0, 1.0])
-    assert weighted_mae(pred, target).item() == pytest.approx((0.5 + 50 * 0.25) / 4)
-    assert weighted_mae(pred, target, weight=1).item() == pytest.approx(0.75 / 4)
 
 
 def test_charbonnier_is_the_absolute_error_far_from_zero_and_a_parabola_near_it():

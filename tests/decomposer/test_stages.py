@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from htcv_lib.decomposer.heads import Decomposer, freeze_for
-from htcv_lib.decomposer.stages import Stage, hand_on, train_stage, train_stages
+from htcv_lib.decomposer.stages import Stage, hand_on, train_stage
 from htcv_lib.decomposer.swin import FramesNet
 
 HEADS = {"original": "original_head", "lighting": "lighting_head", "mask": "occlusion_head", "rgb": "occlusion_head"}
@@ -59,41 +59,6 @@ def test_the_colours_learn_nothing_where_the_hard_mask_of_a_fresh_head_is_below_
     assert not changed(before, model)  # the mask starts near one half, the cut is at nine tenths
 
 
-def test_the_chain_goes_on_from_stage_to_stage_and_its_last_one_trains_all_heads():
-    model = small()
-    seen = []
-
-    def before(network, stage):
-        seen.append((stage.name, states(network)))
-
-    stages = [Stage(name, epochs=1, lr=1e-2) for name in ("original", "lighting", "mask", "joint")]
-    histories = train_stages(model, stages, Sequences(), freeze_for, before=before, progress=False)
-    assert list(histories) == ["original", "lighting", "mask", "joint"]
-    steps = [(name, changed(state, after)) for (name, state), after in zip(
-        seen, [*(Loaded(state) for _, state in seen[1:]), model], strict=True)]
-    assert steps == [("original", {"original_head"}), ("lighting", {"lighting_head"}), ("mask", {"occlusion_head"}),
-                     ("joint", {"original_head", "lighting_head", "occlusion_head"})]
-
-
-class Loaded:
-    """A state that answers like a model."""
-
-    def __init__(self, state):
-        self.state = state
-
-    def state_dict(self):
-        return self.state
-
-
-def test_new_batches_between_stages_are_what_the_next_one_sees():
-    relabelled = Sequences()
-    relabelled.batch = {**relabelled.batch, "pseudo_relit": torch.zeros_like(relabelled.batch["image"])}
-    plain, new = (train_stages(small(), [Stage("lighting", epochs=1)], Sequences(), freeze_for, before=before,
-                               progress=False)["lighting"].first_losses[0]
-                  for before in (lambda model, stage: None, lambda model, stage: relabelled))
-    assert plain != new
-
-
 def test_settings_and_schedule_of_a_stage_reach_the_training():
     flat = Stage("original", epochs=3, lr=1e-3, patience=0, monitor="val/loss", settings={"metric": "mse"})
     values = iter([0.3, 0.3, 0.3])
@@ -118,13 +83,9 @@ def test_the_model_is_wrapped_when_it_is_frozen_and_the_wrapped_one_is_called():
     assert seen == [{"lighting_head"}, ("lighting",), ("lighting",)]
 
 
-def test_a_stage_that_leaves_nothing_to_train_and_a_chain_with_one_checkpoint_are_refused(tmp_path):
+def test_a_stage_that_leaves_nothing_to_train_is_refused():
     with pytest.raises(ValueError, match="'mask' leaves nothing to train"):
         train_stage(small(), Stage("mask", epochs=1), Sequences(), lambda model, name: model.requires_grad_(False))
-    with pytest.raises(ValueError, match="one checkpoint cannot serve several"):
-        train_stages(small(), [Stage("mask", epochs=1)], Sequences(), freeze_for, checkpoint=tmp_path / "c.pt")
-    with pytest.raises(ValueError, match="different names"):
-        train_stages(small(), [Stage("mask", epochs=1)] * 2, Sequences(), freeze_for)
 
 
 def test_weights_are_handed_on_by_name_from_a_file_and_from_memory(tmp_path):

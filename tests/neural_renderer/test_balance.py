@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import to_svg
 
-from htcv_lib.figures.style import BLUE, SHADE, to_svg
+from htcv_lib.figures.style import BLUE, SHADE
 from htcv_lib.neural_renderer.figures import _within, balance_curves
 
 RULES = ["balance/paused", "balance/extra_discriminator", "balance/extra_generator"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from htcv_lib.runs.statistics import bootstrap_images, holm, mean_interval, paired_difference, spell_mean, wilson
+from htcv_lib.runs.statistics import holm, mean_interval, paired_difference, spell_mean, wilson
 
 
 def test_the_interval_of_one_two_three_is_two_plus_minus_4_303_over_root_3():
@@ -89,11 +89,3 @@ def test_wilson_of_nothing_says_nothing_and_of_too_many_is_refused():
     assert wilson(0, 0) == (0.0, 1.0)
     with pytest.raises(ValueError, match="3 of 2"):
         wilson(3, 2)
-
-
-def test_a_bootstrap_is_repeatable_and_close_to_the_normal_interval():
-    values = np.random.default_rng(1).normal(0.7, 0.1, size=400)
-    found = bootstrap_images(values, seed=3)
-    half = 1.96 * values.std(ddof=1) / 20
-    assert found == pytest.approx(bootstrap_images(values, seed=3), nan_ok=True)
-    assert (found.low, found.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
