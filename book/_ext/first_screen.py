@@ -58,7 +58,8 @@ class FirstScreen(SphinxDirective):
                 raw(self.imprint(state))]
 
     def buttons(self, state: BookState) -> str:
-        read = link(self.env, chapter_page(self.env, "pets_unet")) or link(self.env, "book/results")
+        chapters = (link(self.env, chapter_page(self.env, family)) for family in state.book.families)
+        read = next(filter(None, chapters), "") or link(self.env, "book/results")
         again = link(self.env, "book/reproduce")
         return ('<p class="htcv-buttons">'
                 f'<a class="htcv-button htcv-primary" href="{read}">Read the first chapter</a>'
