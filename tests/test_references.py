@@ -9,6 +9,7 @@ from htcv_lib.runs.records import Record, Results, check_sizes, records_below
 
 PROJECT = Project.find(__file__)
 REFERENCES = records_below(PROJECT.references)
+BOOK = Book.load(PROJECT)
 
 
 def named(record: Record) -> str:
@@ -30,7 +31,7 @@ def test_no_verdict_mixes_sizes():
 @pytest.mark.parametrize("record", REFERENCES, ids=named)
 def test_a_reference_is_complete_and_of_a_planned_run(record):
     assert record.folder == PROJECT.reference(record.profile, record.run)
-    assert Book.load(PROJECT).run(record.run, record.profile) is not None
+    assert BOOK.run(record.run, record.profile) is not None
     assert record.data["dirty"] is False and len(record.data["commit"]) == 12
     assert record.metrics and all(metric.n > 0 for metric in record.metrics.values())
     assert record.dataset in record.data["parts"]["data"]

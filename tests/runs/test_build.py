@@ -9,6 +9,8 @@ from htcv_lib.runs.chapter import Chapter
 from htcv_lib.runs.plan import PlanError
 from htcv_lib.runs.records import records_below
 
+pytestmark = pytest.mark.slow
+
 
 def ran(report):
     return sorted(outcome.label for outcome in report.outcomes)
@@ -17,28 +19,25 @@ def ran(report):
 ALL = ["toy/chapter", "toy/one/s0", "toy/three/s0", "toy/two/s0"]
 
 
-def test_a_first_build_runs_everything_and_a_second_nothing(toy):
+def test_a_second_build_runs_nothing_a_change_what_depends_on_it_and_a_failure_is_retried_alone(toy, edit_runs):
     first = build(toy, say=lambda line: None)
     assert ran(first) == ALL
     assert first.failures == []
+    for record in records_below(toy.built / "quick"):  # none is half written
+        assert (record.folder / "notebook.ipynb").is_file()
+        assert {"commit", "device", "versions", "parts", "finished"} <= set(record.data)
     second = build(toy, say=lambda line: None)
     assert ran(second) == []
     values = {record.run: record.value("value") for record in second.built.values()}
     assert values == {"toy/one/s0": 2.0, "toy/two/s0": 4.0, "toy/three/s0": 6.0}
 
-
-def test_one_changed_parameter_reruns_that_run_and_its_chapter(toy, edit_runs):
-    build(toy, say=lambda line: None)
     edit_runs(toy, lambda family: family["runs"]["two"]["parameters"].update(slope=2.5))
     assert ran(build(toy, say=lambda line: None)) == ["toy/chapter", "toy/two/s0"]
 
-
-def test_a_failed_rerun_leaves_no_fresh_looking_result_and_is_retried_alone(toy, edit_runs):
-    build(toy, say=lambda line: None)
     edit_runs(toy, lambda family: family["runs"]["two"]["parameters"].update(fail=True))
     report = build(toy, say=lambda line: None)
     assert [outcome.error for outcome in report.failures] == ["toy/two/s0, cell 3: RuntimeError: asked to fail"]
-    assert "toy/two/s0" not in report.built
+    assert "toy/two/s0" not in report.built  # no result that looks fresh
     notebook = json.loads((toy.staging / "quick/toy/two/s0/notebook.ipynb").read_text())
     assert "asked to fail" in json.dumps(notebook)  # the traceback is kept
     assert ran(build(toy, say=lambda line: None)) == ["toy/two/s0"]
@@ -54,13 +53,6 @@ def test_a_run_that_needs_a_failed_one_is_skipped_and_others_go_on(toy, edit_run
     errors = {outcome.label: outcome.error for outcome in report.failures}
     assert errors["toy/two/s0"] == "toy/two/s0: not run, toy/one/s0 failed"
     assert sorted(report.built) == ["toy/three/s0"]
-
-
-def test_no_record_is_half_written(toy):
-    build(toy, say=lambda line: None)
-    for record in records_below(toy.built / "quick"):
-        assert (record.folder / "notebook.ipynb").is_file()
-        assert {"commit", "device", "versions", "parts", "finished"} <= set(record.data)
 
 
 def test_the_budget_takes_the_most_important_runs_first(toy, edit_runs, monkeypatch):

@@ -9,8 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from htcv_lib.runs.records import Record
 
+pytestmark = pytest.mark.slow
 JB = [str(Path(sys.executable).with_name("jb")), "build", ".", "-W", "--keep-going", "-n"]
 
 
@@ -24,10 +27,21 @@ def slow_run(toy):
     notebook.write_text(notebook.read_text().replace("if fail:", "import time\\ntime.sleep(3)\\nif fail:"))
 
 
-def test_a_book_is_built_rebuilt_and_repaired(toy, jb, edit_runs):
+def check_pages(toy):
+    """They name no path and no machine, and each has a title of its own."""
+    for path in toy.pages.rglob("*.ipynb"):
+        text = path.read_text()
+        assert str(toy.root) not in text and os.uname().nodename not in text
+        assert "papermill" not in json.loads(text)["metadata"]
+    titles = [json.loads(path.read_text())["cells"][0]["source"] for path in (toy.pages / "toy/runs").glob("*.ipynb")]
+    assert len({"".join(title) for title in titles}) == 3
+
+
+def test_a_book_is_built_rebuilt_and_repaired_and_names_no_path_and_no_machine(toy, jb, edit_runs):
     first = jb(toy)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "Run one" in page(toy, "runs/one") and "2.0" in page(toy, "chapter")
+    check_pages(toy)
     second = jb(toy)
     assert second.returncode == 0 and "nothing to execute" in second.stdout
     stamps = {path: path.stat().st_mtime_ns for path in toy.pages.rglob("*.ipynb")}
@@ -45,16 +59,6 @@ def test_a_book_is_built_rebuilt_and_repaired(toy, jb, edit_runs):
     repaired = jb(toy)
     assert repaired.returncode == 0, repaired.stdout + repaired.stderr
     assert "In this build the notebook failed" not in page(toy, "runs/two")
-
-
-def test_pages_name_no_path_and_no_machine_and_have_own_titles(toy, jb):
-    assert jb(toy).returncode == 0
-    for path in toy.pages.rglob("*.ipynb"):
-        text = path.read_text()
-        assert str(toy.root) not in text and os.uname().nodename not in text
-        assert "papermill" not in json.loads(text)["metadata"]
-    titles = [json.loads(path.read_text())["cells"][0]["source"] for path in (toy.pages / "toy/runs").glob("*.ipynb")]
-    assert len({"".join(title) for title in titles}) == 3
 
 
 def test_a_build_killed_in_the_middle_leaves_no_half_run(toy, jb):
