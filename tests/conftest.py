@@ -3,9 +3,11 @@
 import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +20,7 @@ from toy_training import ToyBatches, squared_error, toy_model, toy_phase
 
 ROOT = Path(__file__).parents[1]
 PACKS = os.environ.get("HTCV_DATA")
+torch.set_num_threads(1)  # tiny sizes; the other cores build the book
 
 
 @pytest.fixture(scope="session")
@@ -32,15 +35,23 @@ def tracked_files(root: Path) -> list[str]:
     return [name for name in listing.split("\0") if name and (root / name).is_file()]
 
 
-@pytest.fixture(scope="session")
-def built_book(tmp_path_factory) -> Path:
-    """The HTML of the real book, built from a clean copy with warnings as errors.
+def pytest_collection_modifyitems(items) -> None:
+    """What builds, executes or opens the book is slow; the real book is read last, for it is built meanwhile."""
+    for item in items:
+        if {"built_book", "jb"} & set(item.fixturenames) or item.get_closest_marker("browser"):
+            item.add_marker("slow")
+    items.sort(key=lambda item: "built_book" in item.fixturenames)
 
-    `HTCV_BUILT_HTML` names a book that is built already: for quick work on these tests.
+
+@pytest.fixture(scope="session", autouse=True)
+def book_build(request, tmp_path_factory) -> Iterator[tuple[subprocess.Popen, Path] | None]:
+    """The build of the real book from a clean copy, warnings as errors; it goes on beside the other tests.
+
+    None if no test asks for the book, or `HTCV_BUILT_HTML` names one that is built already: for work on these tests.
     """
-    ready = os.environ.get("HTCV_BUILT_HTML")
-    if ready:
-        return Path(ready)
+    if "HTCV_BUILT_HTML" in os.environ or not any("built_book" in item.fixturenames for item in request.session.items):
+        yield None
+        return
     copy = tmp_path_factory.mktemp("clean") / "checkout"
     for name in tracked_files(ROOT):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,8 +60,22 @@ def built_book(tmp_path_factory) -> Path:
     for name in ("HTCV_ROOT", "HTCV_RUN_FOLDER", "HTCV_BUDGET", "HTCV_SEEDS"):
         environment.pop(name, None)
     command = [str(Path(sys.executable).with_name("jb")), "build", ".", "-W", "--keep-going", "-n"]
-    done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=1500)
-    assert done.returncode == 0, f"jb build failed:\n{(done.stdout + done.stderr)[-4000:]}"
+    with (copy.parent / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=copy, env=environment, stdout=log, stderr=log, start_new_session=True)
+    yield process, copy
+    if process.poll() is None:  # the tests were stopped
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def built_book(book_build) -> Path:
+    """The HTML of the real book."""
+    if book_build is None:
+        return Path(os.environ["HTCV_BUILT_HTML"])
+    process, copy = book_build
+    failed = process.wait(timeout=1500)
+    assert not failed, f"jb build failed:\n{(copy.parent / 'log').read_text(errors='replace')[-4000:]}"
     return copy / "_build" / "html"
 
 
