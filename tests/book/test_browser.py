@@ -1,16 +1,23 @@
-"""The built book in a real browser, from disk: every page, both colour schemes, desk and phone."""
+"""The built book in a real browser, from disk: every page once, those that show something new in all ways.
+
+On every page: scripts, requests, pictures, both colour schemes, widths of desk and phone, and the rules for
+accessibility that look at its text. On the templates (`templates`) the rules for all of the page: at a desk in both
+schemes with those for colours, which take long; at a phone without these, except on the front page.
+"""
 
 import multiprocessing
 import os
 import shutil
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
 import pytest
-from bs4 import BeautifulSoup
 
 pytestmark = [pytest.mark.browser, pytest.mark.book]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -19,6 +26,8 @@ TOLERATED = {"label-content-name-mismatch"}  # the theme's own search and toggle
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
+FAULTS = ("request elsewhere", "failed request", "script error", "message of an error", "colour scheme", "broken image",
+          "image without alt", "wider than the window", "accessibility")
 OVERFLOW = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
 BROKEN_IMAGES = """() => [...document.images].filter(image => !image.complete || !image.naturalWidth)
     .map(image => image.src.slice(0, 200))"""
@@ -31,6 +40,164 @@ SETTLE = """() => new Promise(done => {
     document.head.append(style);
     requestAnimationFrame(() => setTimeout(done, 150));
 })"""
+LAID_OUT = """() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))"""
+
+
+class Fault(NamedTuple):
+    kind: str  # one of FAULTS
+    page: str
+    text: str
+
+
+class Page(HTMLParser):
+    """What the source of a page says: its anchors, links, what it loads, and the elements and classes it shows."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.links: list[str] = []
+        self.loads: list[str] = []
+        self.shows: set[tuple[str, str]] = set()
+        self.feed(path.read_text(encoding="utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        has = {name: value or "" for name, value in attrs}
+        self.shows |= {(tag, name) for name in ("", *has.get("class", "").split())}
+        self.anchors |= {has["id"]} if "id" in has else set()
+        if tag == "a":
+            self.anchors |= {has["name"]} if "name" in has else set()
+            self.links += [has["href"]] if "href" in has else []
+        attribute = {"script": "src", "img": "src", "iframe": "src", "link": "href"}.get(tag)
+        if attribute in has and has.get("rel") != "canonical":
+            self.loads.append(has[attribute])
+
+
+@pytest.fixture(scope="module")
+def pages(built_book) -> dict[Path, Page]:
+    """Every page of the book that is not a redirect, parsed."""
+    found = {path: Page(path) for path in sorted(built_book.rglob("*.html"))
+             if not {"_static", "_sources"} & set(path.relative_to(built_book).parts) and not is_redirect(path)}
+    assert len(found) > 15
+    return found
+
+
+def is_redirect(path: Path) -> bool:
+    return path.stat().st_size < 400 and 'http-equiv="refresh"' in path.read_text().lower()
+
+
+def templates(pages: dict[Path, Page]) -> list[Path]:
+    """Of each kind of page as many as it takes to see every element and every class that this kind shows.
+
+    Kinds: the chapters of a family, the runs of a family, and each page around them by itself.
+    """
+    kinds = defaultdict(list)
+    for path in pages:
+        kinds[path.parent if "pages" in path.parts[-4:] else path].append(path)
+    chosen = []
+    for kind in kinds.values():
+        unseen = set().union(*(pages[path].shows for path in kind))
+        while unseen:
+            chosen.append(max(kind, key=lambda path: len(pages[path].shows & unseen)))
+            unseen -= pages[chosen[-1]].shows
+    return chosen
+
+
+def watch(page, problems: list[tuple[str, str]]) -> None:
+    """Note console errors, failed requests and requests that leave the disk."""
+    def request(asked):
+        if not asked.url.startswith(("file:", "data:", "blob:", "about:")):
+            problems.append(("request elsewhere", asked.url[:200]))
+
+    def message(said):
+        if said.type == "error":
+            problems.append(("message of an error", said.text[:300]))
+
+    page.on("request", request)
+    page.on("requestfailed", lambda asked: problems.append(("failed request", asked.url[:200])))
+    page.on("pageerror", lambda error: problems.append(("script error", str(error))))
+    page.on("console", message)
+
+
+def axe_violations(page, within: str | None, colours: bool) -> list[str]:
+    """The rules that are broken within a selector, or anywhere."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    # `preload` would read stylesheets by XMLHttpRequest, which pages on disk may not do.
+    options = {"resultTypes": ["violations"], "preload": False, "rules": {"color-contrast": {"enabled": colours}}}
+    found = Axe().run(page, within, options).response["violations"]
+    return [f"axe {rule['id']}: {rule['nodes'][0]['target']} {rule['nodes'][0]['html'][:160]} ({len(rule['nodes'])})"
+            for rule in found if rule["id"] not in TOLERATED]
+
+
+def turn(page, scheme: str) -> Iterator[tuple[str, str]]:
+    """Turn the system's colour scheme; does the page follow?"""
+    from playwright.sync_api import TimeoutError
+
+    page.emulate_media(color_scheme=scheme)
+    try:
+        page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme, timeout=5000)
+    except TimeoutError:
+        yield "colour scheme", f"does not turn {scheme}"
+
+
+def too_wide(page) -> Iterator[tuple[str, str]]:
+    if (beyond := page.evaluate(OVERFLOW)) > 0:
+        yield "wider than the window", f"{beyond} px at {page.viewport_size['width']} px"
+
+
+def look(page, template: bool, colours: bool) -> Iterator[tuple[str, str]]:
+    """What is wrong with a loaded page in its window."""
+    for scheme in ("light", "dark"):
+        yield from turn(page, scheme)
+        if scheme == "light" or colours:
+            rules = axe_violations(page, None if template else ".bd-article", colours)
+            yield from (("accessibility", f"{scheme}, {page.viewport_size['width']} px: {rule}") for rule in rules)
+    yield from (("broken image", source) for source in page.evaluate(BROKEN_IMAGES))
+    yield from (("image without alt", source) for source in page.evaluate(NO_ALT))
+    yield from too_wide(page)
+
+
+def faults_of(paths: list[Path], templates: set[Path]) -> list[tuple[str, Path, str]]:
+    """What is wrong with each page; templates are loaded at both sizes. A browser of its own."""
+    from playwright.sync_api import sync_playwright
+
+    faults = []
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        desk, phone = (opened.new_context(viewport=size, color_scheme="light", offline=True) for size in (DESK, PHONE))
+        for path in paths:
+            found: list[tuple[str, str]] = []
+            template = path in templates
+            for context in (desk, phone) if template else (desk,):
+                page = context.new_page()
+                watch(page, found)
+                page.goto(path.as_uri(), wait_until="load")
+                page.evaluate(SETTLE)
+                found += look(page, template, template and (context is desk or path.name == "index.html"))
+                if not template:  # the same page in a narrower window
+                    page.set_viewport_size(PHONE)
+                    page.evaluate(LAID_OUT)
+                    found += too_wide(page)
+                page.close()
+            faults += [(kind, path, text) for kind, text in found]
+        opened.close()
+    return faults
+
+
+def seen_by(paths: Iterable[Path], templates: set[Path], book: Path) -> list[Fault]:
+    """All faults of all pages, found by one browser a core; the templates, which take longest, are dealt out first."""
+    workers = min(os.cpu_count() or 1, 8)
+    order = sorted(paths, key=lambda path: (path not in templates, -path.stat().st_size))
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        shares = pool.map(partial(faults_of, templates=templates), [order[k::workers] for k in range(workers)])
+        return sorted(Fault(kind, path.relative_to(book).as_posix(), text)
+                      for share in shares for kind, path, text in share)
+
+
+@pytest.fixture(scope="module")
+def faults(built_book, pages) -> list[Fault]:
+    return seen_by(pages, set(templates(pages)), built_book)
 
 
 @pytest.fixture(scope="module")
@@ -43,76 +210,25 @@ def browser() -> Iterator:
         opened.close()
 
 
-def html_pages(book: Path) -> list[Path]:
-    return [path for path in sorted(book.rglob("*.html")) if not {"_static", "_sources"} & set(path.parts)
-            and not is_redirect(path)]
-
-
-def is_redirect(path: Path) -> bool:
-    return path.stat().st_size < 400 and 'http-equiv="refresh"' in path.read_text().lower()
-
-
-def watch(page, problems: list[str]) -> None:
-    """Note console errors, failed requests and requests that leave the disk."""
-    def request(asked):
-        if not asked.url.startswith(("file:", "data:", "blob:", "about:")):
-            problems.append(f"requests {asked.url[:200]}")
-
-    page.on("request", request)
-    page.on("requestfailed", lambda asked: problems.append(f"failed: {asked.url[:200]}"))
-    page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-    page.on("console", lambda said: problems.append(f"console: {said.text[:300]}") if said.type == "error" else None)
-
-
-def axe_violations(page) -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe
-
-    # `preload` would read stylesheets by XMLHttpRequest, which pages on disk may not do.
-    found = Axe().run(page, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
-    return [f"axe {rule['id']}: {rule['nodes'][0]['target']} {rule['nodes'][0]['html'][:160]} ({len(rule['nodes'])})"
-            for rule in found if rule["id"] not in TOLERATED]
-
-
-def faults_of(paths: list[Path], size: dict[str, int]) -> dict[Path, list[str]]:
-    """What is wrong with each page in a window of that size, in both colour schemes; a browser of its own."""
-    from playwright.sync_api import sync_playwright
-
-    faults: dict[Path, list[str]] = {}
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        context = opened.new_context(viewport=size, color_scheme="light", offline=True)
-        for path in paths:
-            page = context.new_page()
-            found: list[str] = []
-            watch(page, found)
-            page.goto(path.as_uri(), wait_until="load")
-            page.evaluate(SETTLE)
-            for scheme in ("light", "dark"):
-                page.emulate_media(color_scheme=scheme)
-                page.wait_for_function("scheme => document.documentElement.dataset.theme === scheme", arg=scheme,
-                                       timeout=5000)
-                found += [f"{scheme}: {fault}" for fault in axe_violations(page)]
-            found += [f"broken image {source}" for source in page.evaluate(BROKEN_IMAGES)]
-            found += [f"image without alt {source}" for source in page.evaluate(NO_ALT)]
-            if page.evaluate(OVERFLOW) > 0:
-                found.append(f"{page.evaluate(OVERFLOW)} px wider than the window")
-            if found:
-                faults[path] = found
-            page.close()
-        opened.close()
-    return faults
+@needs_browser
+@pytest.mark.parametrize("kind", FAULTS)
+def test_no_page_opened_from_disk_has_a(kind, faults):
+    found = [f"{fault.page}: {fault.text}" for fault in faults if fault.kind == kind]
+    assert found == [], "\n".join(found)
 
 
 @needs_browser
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-def test_every_page_opens_from_disk_without_faults_in_both_schemes(built_book, size):
-    pages, workers = html_pages(built_book), min(os.cpu_count() or 1, 8)
-    assert len(pages) > 15
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        shares = list(pool.map(partial(faults_of, size=size), [pages[k::workers] for k in range(workers)]))
-    faults = sorted((path.relative_to(built_book).as_posix(), fault) for share in shares
-                    for path, found in share.items() for fault in found)
-    assert faults == [], "\n".join(": ".join(each) for each in faults)
+def test_every_fault_is_of_a_kind_that_is_asked_for(faults):
+    assert {fault.kind for fault in faults} <= set(FAULTS)
+
+
+def test_templates_show_every_element_and_class_of_the_book_and_a_page_of_every_kind(pages, built_book):
+    chosen = templates(pages)
+    assert set().union(*(pages[path].shows for path in chosen)) == set().union(*(page.shows for page in pages.values()))
+    folders = {path.parent for path in pages}
+    assert {path.parent for path in chosen} == folders and len(chosen) == len(set(chosen)) < len(pages)
+    around = {path for path in pages if path.parent in (built_book, built_book / "book")}
+    assert len(around) > 10 and around <= set(chosen)
 
 
 @needs_browser
@@ -157,33 +273,24 @@ def test_a_count_of_verdicts_leaves_only_its_claims_and_a_link_brings_all_back(b
     context.close()
 
 
-def test_no_link_and_no_anchor_inside_the_book_is_dead(built_book):
-    identifiers: dict[Path, set[str]] = {}
-    soups = {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for path in html_pages(built_book)}
-    for path, soup in soups.items():
-        identifiers[path] = {tag["id"] for tag in soup.find_all(id=True)} | {tag["name"] for tag in
-                                                                           soup.find_all("a", attrs={"name": True})}
-    dead = []
-    for path, soup in soups.items():
-        for tag in soup.find_all("a", href=True):
-            address, fragment = urldefrag(tag["href"])
+def test_no_link_and_no_anchor_inside_the_book_is_dead(pages, built_book):
+    dead = set()
+    for path, page in pages.items():
+        for link in page.links:
+            address, fragment = urldefrag(link)
             if urlparse(address).scheme in ("http", "https", "mailto"):
                 continue
             target = Path(unquote(urlparse(urljoin(path.as_uri(), address)).path)) if address else path
-            fine = target.exists() and (not fragment or target not in identifiers
-                                        or unquote(fragment) in identifiers[target])
+            fine = target.exists() and (not fragment or target not in pages
+                                        or unquote(fragment) in pages[target].anchors)
             if not fine:
-                dead.append(f"{path.relative_to(built_book)} -> {tag['href']}")
-    assert sorted(set(dead)) == []
+                dead.add(f"{path.relative_to(built_book)} -> {link}")
+    assert sorted(dead) == []
 
 
-def test_no_page_loads_anything_from_elsewhere(built_book):
-    outside = []
-    for path in html_pages(built_book):
-        soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-        for tag, attribute in (("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src")):
-            outside += [f"{path.name}: {item[attribute]}" for item in soup.find_all(tag, **{attribute: True})
-                        if item[attribute].startswith(("http:", "https:", "//")) and item.get("rel") != ["canonical"]]
+def test_no_page_loads_anything_from_elsewhere(pages):
+    outside = [f"{path.name}: {address}" for path, page in pages.items() for address in page.loads
+               if address.startswith(("http:", "https:", "//"))]
     assert outside == []
 
 
