@@ -1,4 +1,4 @@
-# `make book`, `make test`, `make lab`: each sets up what it needs, and is quick when nothing changed.
+# `make book`, `make test`, `make check`, `make lab`: each sets up what it needs, and is quick when nothing changed.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -10,14 +10,18 @@ BIN := $(VENV)/bin
 WANTED := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 STAMP := $(VENV)/.made-from-$(WANTED)
 
-.PHONY: book test lab lint clean help
+.PHONY: book test check lab lint clean help
 
 book: $(STAMP)  ## execute what is stale and build the book into _build/html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jb build . -W --keep-going -n
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
 
 test: $(STAMP)  ## run all tests; browser tests are skipped without Chromium
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs --durations=10
+
+check: $(STAMP)  ## check style, architecture and units in two minutes: no training, no book, no browser
+	@$(BIN)/ruff check .
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow and not book"
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks, at http://localhost:8888/lab
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --port 8888 --ServerApp.port_retries=0 \

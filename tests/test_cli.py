@@ -28,6 +28,7 @@ def test_another_parameter_is_for_one_run(options, message, capsys):
     assert message in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_status_lists_every_run_of_the_profile(capsys):
     assert main(["status", "--profile", "laptop"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -52,6 +52,7 @@ def run(folder: Path, kill_at: int = 0) -> int:
                           env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True).returncode
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_curve_bit_for_bit(tmp_path):
     assert run(tmp_path / "whole") == 0
     for kill_at in (11, 5):  # in a later epoch; then, after resuming, in the next one again

@@ -15,6 +15,7 @@ from htcv_lib.training.distributed import ShardedBatches, averaged, process_grou
 from htcv_lib.training.loop import fit
 from htcv_lib.training.phase import Phase
 
+pytestmark = pytest.mark.slow
 EPOCHS, BATCH, CLIP = 2, 4, 0.1
 ROOT = Path(__file__).parents[2]
 

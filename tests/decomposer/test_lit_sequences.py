@@ -5,6 +5,8 @@ from htcv_lib.data.textures import Textures
 from htcv_lib.decomposer.paintings.lit import LitSequences, clean_picture
 from htcv_lib.image import to_linear, to_srgb
 
+pytestmark = pytest.mark.slow
+
 
 def maker(size=24, views=6, **settings):
     """Noise as pictures."""

@@ -5,6 +5,7 @@ from htcv_lib.data.manifest import DataError, load_manifest
 from htcv_lib.data.textures import Textures
 from htcv_lib.mask_depth.rooms.pets import Cutouts, PetScenes, StandingPets, load_cutouts, load_standing_pets
 
+pytestmark = pytest.mark.slow
 SAMPLES = {"pets": "oxford_pets_630/sample", "textures": "base_images/sample"}
 
 

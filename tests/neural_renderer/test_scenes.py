@@ -25,6 +25,8 @@ from htcv_lib.neural_renderer.scenes import (
 )
 from htcv_lib.neural_renderer.scenes import test_scenes as fixed_scenes
 
+pytestmark = pytest.mark.slow
+
 
 def draw(sampler, count, seed=0, keep=None):
     return sample_scenes(sampler, count, torch.Generator().manual_seed(seed), keep)

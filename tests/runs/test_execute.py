@@ -27,6 +27,7 @@ def test_workers_share_cores_and_take_turns_on_gpus(monkeypatch, gpus, jobs, wor
     assert slots() == workers
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_its_own_run_and_those_that_need_it(tmp_path):
     killer = task(tmp_path, "killer", "import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
     heir, other = task(tmp_path, "heir", "print(1)", ("killer",)), task(tmp_path, "other", "print(1)")

@@ -12,6 +12,7 @@ from htcv_lib.runs.project import git_state
 from htcv_lib.runs.records import Record
 from htcv_lib.runs.reference import renew_keys, require_clean_tree, write_references
 
+pytestmark = pytest.mark.slow
 LOSSES = "class Losses:\n    train_s = 0.0\n    first_losses = [slope * k for k in range(3)]\n" \
          "    def save(self, path): open(path, 'w').write('epoch\\\\n1\\\\n')\n"
 
