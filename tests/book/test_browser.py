@@ -159,28 +159,30 @@ def look(page, template: bool, colours: bool) -> Iterator[tuple[str, str]]:
 
 
 def faults_of(paths: list[Path], templates: set[Path]) -> list[tuple[str, Path, str]]:
-    """What is wrong with each page; templates are loaded at both sizes. A browser of its own."""
+    """What is wrong with each page; templates are loaded at both sizes. A browser of its own, with a tab for each."""
     from playwright.sync_api import sync_playwright
 
-    faults = []
+    faults, noted = [], []
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        desk, phone = (opened.new_context(viewport=size, color_scheme="light", offline=True) for size in (DESK, PHONE))
+        desk, phone = (opened.new_context(viewport=size, offline=True).new_page() for size in (DESK, PHONE))
+        watch(desk, noted)
+        watch(phone, noted)
         for path in paths:
-            found: list[tuple[str, str]] = []
             template = path in templates
-            for context in (desk, phone) if template else (desk,):
-                page = context.new_page()
-                watch(page, found)
+            for page in (desk, phone) if template else (desk,):
+                page.emulate_media(color_scheme="light")
                 page.goto(path.as_uri(), wait_until="load")
                 page.evaluate(SETTLE)
-                found += look(page, template, template and (context is desk or path.name == "index.html"))
+                noted += look(page, template, template and (page is desk or path.name == "index.html"))
                 if not template:  # the same page in a narrower window
                     page.set_viewport_size(PHONE)
                     page.evaluate(LAID_OUT)
-                    found += too_wide(page)
-                page.close()
-            faults += [(kind, path, text) for kind, text in found]
+                    noted += too_wide(page)
+                    page.set_viewport_size(DESK)
+                faults += [(kind, path, text) for kind, text in noted]
+                page.goto("about:blank")  # what is broken off by leaving is no fault
+                noted.clear()
         opened.close()
     return faults
 
