@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(command=data)
     one = commands.add_parser("run", help="execute stale runs")
     one.add_argument("runs", **named)
-    one.add_argument("--profile", help="quick, laptop, full or paper; default: full with a GPU, else quick")
+    one.add_argument("--profile", help="quick, laptop, overnight, full or paper; default: full with a GPU, else quick")
     one.add_argument("--seeds", type=int, default=None, help="seeds of each run; default: as runs.yml says")
     one.add_argument("--force", action="store_true", help="also what is fresh by its committed reference")
     one.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE",

@@ -2,7 +2,7 @@
 
 A run is a notebook, a full set of parameters, a seed and a profile. Parameters, later ones winning: the notebook's
 defaults, the setting, the run, the profile of the family, the profile of the run. Each must be of the type that the
-notebook annotates. A run is in laptop and full unless it says no, in quick and paper only if it says so.
+notebook annotates. A run is in laptop and full unless it says no, in quick, overnight and paper only if it says so.
 """
 
 import os
@@ -17,8 +17,9 @@ import yaml
 from htcv_lib.runs.notebook import default_parameters, mistyped, parameter_types
 from htcv_lib.runs.project import Project
 
-PROFILES = ("quick", "laptop", "full", "paper")  # `fingerprint` is internal, `none` trains nothing
-REFERENCE_PROFILES = ("full", "laptop")  # strongest first
+PROFILES = ("quick", "laptop", "overnight", "full", "paper")  # `fingerprint` is internal, `none` trains nothing
+REFERENCE_PROFILES = ("full", "overnight", "laptop")  # strongest first
+EVERY_RUN = ("laptop", "full", "fingerprint")  # profiles that a run is in unless it says no
 UNITLESS = ("", "fraction", "runs")  # units that no number is printed with
 FAMILY_KEYS = {"title", "report", "chapters", "settings", "sizes", "profiles", "seeds", "minutes",
                "memory_gb", "runs", "datasets", "tables", "one_size"}
@@ -190,7 +191,7 @@ class Book:
         notebook = self.notebook(name)
         table = self.families[family].table
         entry = table["runs"][variant]
-        own = entry.get(profile, profile in (*REFERENCE_PROFILES, "fingerprint"))
+        own = entry.get(profile, profile in EVERY_RUN)
         if own is False or own is None:
             return None
         setting = entry.get("setting", "as_reported")

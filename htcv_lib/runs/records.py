@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from htcv_lib.runs.plan import REFERENCE_PROFILES, Book, split_name
+from htcv_lib.runs.plan import PROFILES, REFERENCE_PROFILES, Book, split_name
 from htcv_lib.runs.project import Project
 
 SCHEMA = 1
@@ -152,17 +152,21 @@ class Results:
     @cached_property
     def references(self) -> list[Record]:
         """The one reference of each run: `full` replaces `laptop`, where `one_size` says so when all of them can."""
-        folders = (self.project.references / profile / self.family.name for profile in REFERENCE_PROFILES)
-        full, laptop = ({record.run: record for record in records_below(folder)} for folder in folders)
+        full, laptop = ({record.run: record for record in self.of_profile(name)} for name in ("full", "laptop"))
         behind = {self.family.compared(laptop[run].variant) for run in set(laptop) - set(full)} - {""}
         ready = {run: record for run, record in full.items() if self.family.compared(record.variant) not in behind}
         return sorted((laptop | ready).values(), key=lambda record: (self._place(record), record.seed))
+
+    def of_profile(self, profile: str) -> list[Record]:
+        """All references of one profile, in the order of `runs.yml`."""
+        found = records_below(self.project.references / profile / self.family.name)
+        return sorted(found, key=lambda record: (self._place(record), record.seed))
 
     @cached_property
     def built(self) -> list[Record]:
         """What this machine executed and still has, newest key of each run."""
         newest: dict[tuple[str, str], Record] = {}
-        for profile in ("quick", "laptop", "full", "paper"):
+        for profile in PROFILES:
             for record in records_below(self.project.built / profile / self.family.name):
                 key = (record.profile, record.run)
                 if key not in newest or record.finished > newest[key].finished:
