@@ -4,7 +4,7 @@ An image is (B, 3, H, W) in [0, 1], sRGB unless a name says linear.
 """
 
 import io
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
@@ -19,35 +19,23 @@ def height_width(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
-def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
-    """Structural similarity at every pixel (Wang et al., 2004): (B, C, H, W) in [0, 1], twice -> the same, float64.
-
-    Gaussian windows of 11 pixels, sigma 1.5; the image is mirrored at its borders; range 1.
-    """
-    offset = torch.arange(-SSIM_RADIUS, SSIM_RADIUS + 1, dtype=torch.float64)
-    bell = torch.exp(-offset.square() / (2 * SSIM_SIGMA**2))
-    bell = bell / bell.sum()
-    x, y = pred.double(), target.double()
-    maps = separable_filter(torch.stack([x, y, x * x, y * y, x * y]), bell, bell, border="symmetric")
-    mean_x, mean_y, xx, yy, xy = maps
-    c1, c2 = 0.01**2, 0.03**2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    return luminance * (2 * (xy - mean_x * mean_y) + c2) / (xx - mean_x**2 + yy - mean_y**2 + c2)
-
-
-SSIM_RADIUS, SSIM_SIGMA = 5, 1.5
-
-
 # The sRGB transfer function (IEC 61966-2-1) and its inverse, with finite gradients everywhere.
 #
 # Light adds and multiplies in linear values; pictures are stored, and judged by the eye, in sRGB values.
 
 KNEE = 0.0031308  # linear; below it the curve is a line
 SLOPE = 12.92
+LUMA = (0.299, 0.587, 0.114)  # of stored red, green and blue (ITU-R BT.601)
+LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear red, green and blue (IEC 61966-2-1)
 
 
 def linear(srgb: Tensor) -> Tensor:
-    """Stored values in [0, 1] as light in [0, 1], of any shape; values outside continue the curve or the line."""
+    """Stored values as light, any shape: floating point in [0, 1], or uint8, which gives float32; 1 is white.
+
+    Values outside continue the curve or the line.
+    """
+    if srgb.dtype == torch.uint8:
+        return _table(srgb.device)[srgb.int()]
     curve = ((srgb.clamp(min=KNEE * SLOPE) + 0.055) / 1.055) ** 2.4
     return torch.where(srgb <= KNEE * SLOPE, srgb / SLOPE, curve)
 
@@ -58,23 +46,38 @@ def srgb(linear: Tensor) -> Tensor:
     return torch.where(linear <= KNEE, linear * SLOPE, curve)
 
 
-# Stored pictures as amounts of light, and pictures made smaller as a coarser camera would have seen them.
-#
-# The transfer function is that of sRGB (IEC 61966-2-1). Light adds up, stored values do not: a coarse pixel sees the
-# mean of the light, so pictures are decoded, averaged over areas, and encoded again.
+def grey(image: Tensor, weights: tuple[float, float, float] = LUMA) -> Tensor:
+    """Luma of stored colours, or with `LUMINANCE` the luminance of linear ones: (B, 3, ...) -> (B, 1, ...).
+
+    One channel is its own.
+    """
+    if image.shape[1] == 1:
+        return image
+    red, green, blue = image.unbind(1)
+    return (weights[0] * red + weights[1] * green + weights[2] * blue)[:, None]
 
 
-def to_linear(srgb: Tensor) -> Tensor:
-    """Light of sRGB values, any shape: floating point in [0, 1], or uint8, which gives float32. 1 is white."""
-    if srgb.dtype == torch.uint8:
-        return _table(srgb.device)[srgb.int()]
-    return torch.where(srgb > 0.04045, ((srgb.clamp(min=0) + 0.055) / 1.055) ** 2.4, srgb / 12.92)
+@cache
+def _table(device: torch.device) -> Tensor:
+    """The light of all 256 levels."""
+    return linear(torch.arange(256, dtype=torch.float64, device=device) / 255).float()
 
 
-def to_srgb(light: Tensor) -> Tensor:
-    """sRGB values in [0, 1] of amounts of light, any shape; what is brighter than white is clipped."""
-    light = light.clamp(0, 1)
-    return torch.where(light > 0.0031308, 1.055 * light.clamp(min=1e-9) ** (1 / 2.4) - 0.055, 12.92 * light)
+# Stored levels and shares of white.
+
+
+def to_levels(share: Tensor) -> Tensor:
+    """[0, 1] to uint8, rounded; what is outside is clipped."""
+    return (share.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def in_unit(values: Tensor) -> Tensor:
+    """float32; uint8 divided by 255, floating point as it is."""
+    return values.float() / 255 if values.dtype == torch.uint8 else values.float()
+
+
+# Pictures made smaller as a coarser camera would have seen them: light adds up, stored values do not, so pictures are
+# decoded, averaged over areas, and encoded again.
 
 
 def area_average(picture: Tensor, size: Size) -> Tensor:
@@ -100,12 +103,7 @@ def shrunk(levels: Tensor, size: Size) -> Tensor:
     """Stored pictures (..., H, W) uint8 at another size, (..., H', W') uint8, averaged in linear light."""
     if height_width(size) == tuple(levels.shape[-2:]):
         return levels
-    return to_levels(to_srgb(area_average(to_linear(levels), size)))
-
-
-def to_levels(share: Tensor) -> Tensor:
-    """[0, 1] to uint8, rounded."""
-    return (share.clamp(0, 1) * 255).round().to(torch.uint8)
+    return to_levels(srgb(area_average(linear(levels), size).clamp(0, 1)))
 
 
 def _shares(old: int, new: int) -> Tensor:
@@ -114,12 +112,6 @@ def _shares(old: int, new: int) -> Tensor:
     start = torch.arange(old, dtype=torch.float64)
     covered = torch.minimum(edges[1:, None], start + 1) - torch.maximum(edges[:-1, None], start)
     return covered.clamp(min=0) * new / old
-
-
-@cache
-def _table(device: torch.device) -> Tensor:
-    """The light of all 256 levels."""
-    return to_linear(torch.arange(256, dtype=torch.float64, device=device) / 255).float()
 
 
 # Filters of a row and a column kernel, as two small matrix products.
@@ -133,7 +125,8 @@ def separable_filter(images: Tensor, down: Tensor, across: Tensor, border: str =
     Args:
         images: (..., H, W), floating point.
         down, across: (2r + 1,) weights along a column and along a row; their lengths may differ.
-        border: What lies outside the image: "replicate" a a|a b c|c c, or "symmetric" b a|a b c|c b.
+        border: What lies outside the image: "replicate" a a|a b c|c c, "symmetric" b a|a b c|c b, or "mirror"
+            c b|a b c|b a.
 
     Returns (..., H, W), of the type of `images`.
     """
@@ -153,10 +146,69 @@ def filter_matrix(kernel: Tensor, size: int, border: str = "replicate") -> Tenso
     elif border == "symmetric":
         source = source.remainder(2 * size)
         source = torch.minimum(source, 2 * size - 1 - source)
+    elif border == "mirror":
+        source = source.remainder(2 * max(1, size - 1))
+        source = torch.minimum(source, 2 * (size - 1) - source)
     else:
-        raise ValueError(f"border is 'replicate' or 'symmetric', got {border!r}")
+        raise ValueError(f"border is 'replicate', 'symmetric' or 'mirror', got {border!r}")
     matrix = torch.zeros(size, size, dtype=torch.float64, device=kernel.device)
     return matrix.index_put_((out[:, None].expand_as(source), source), kernel.double().expand_as(source), True)
+
+
+# Structural similarity (Wang et al., 2004, doi:10.1109/TIP.2003.819861), the one set of maps for losses and scores.
+#
+# The Gaussian windows are products with banded matrices, one for the rows and one for the columns: at the sizes of
+# these pictures that is faster than a convolution, forward and backward. A variance is a small difference of large
+# numbers, so products must not be rounded: on a GPU, where float32 ones may be (TF32), they run in float64, and
+# autocast never reaches them.
+
+WINDOW, SIGMA = 11, 1.5  # pixels
+C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
+
+
+def ssim_map(pred: Tensor, target: Tensor) -> Tensor:
+    """SSIM at every pixel: (B, C, H, W) in [0, 1], twice -> the same, float64; the image is mirrored at its borders."""
+    return similarity_maps(pred.double(), target.double(), WINDOW, "symmetric")[0]
+
+
+def similarity_maps(pred: Tensor, target: Tensor, window: int, border: str) -> tuple[Tensor, Tensor]:
+    """SSIM and its contrast and structure factor at every window: (B, C, H, W) twice -> two maps.
+
+    Args:
+        window: Side of the Gaussian window in pixels, odd; its sigma is 1.5.
+        border: What lies outside: "mirror" c b|a b c|b a, "symmetric" b a|a b c|c b; both keep H and W. "inside"
+            leaves out windows that would leave the picture.
+    """
+    if window % 2 == 0 or pred.shape != target.shape:
+        raise ValueError(f"need an odd window and equal shapes, got {window}, {tuple(pred.shape)}, "
+                         f"{tuple(target.shape)}")
+    with torch.autocast(pred.device.type, enabled=False):
+        x, y = _exact(pred), _exact(target)
+        rows, columns = (_windows(window, size, border, x.dtype, x.device) for size in x.shape[-2:])
+        mean_x, xx, xy = rows @ torch.stack([x, x * x, x * y]) @ columns.T
+        mean_y, yy = rows @ torch.stack([y, y * y]) @ columns.T
+        variances = xx - mean_x**2 + yy - mean_y**2
+        contrast = (2 * (xy - mean_x * mean_y) + C2) / (variances + C2)
+        return contrast * (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1), contrast
+
+
+def _exact(values: Tensor) -> Tensor:
+    """In a type whose products are not rounded further on its device."""
+    return values.double() if values.is_cuda or values.dtype == torch.float64 else values.float()
+
+
+@lru_cache(maxsize=64)
+def _windows(window: int, size: int, border: str, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The Gaussian window at every place of a line of `size` pixels: (places, size)."""
+    radius = window // 2
+    if size <= radius or (border == "inside" and size < window):
+        raise ValueError(f"a window of {window} pixels does not fit into {size}")
+    with torch.inference_mode(False):  # the matrix is kept, also for a training
+        offset = torch.arange(-radius, radius + 1, dtype=torch.float64)
+        bell = torch.exp(-offset.square() / (2 * SIGMA**2))
+        matrix = filter_matrix(bell / bell.sum(), size, "replicate" if border == "inside" else border)
+        matrix = matrix[radius : size - radius] if border == "inside" else matrix
+        return matrix.to(device=device, dtype=dtype)
 
 
 # An encoded picture as a tensor.

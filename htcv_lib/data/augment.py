@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from htcv_lib.image import grey
+
 
 def stream_seed(seed: int, epoch: int, purpose: str) -> int:
     """An independent seed for each epoch and purpose, so that what one draws never shifts another."""
@@ -108,14 +110,6 @@ class ColorJitter:
         image = torch.lerp(grey(image).mean(dim=(-2, -1), keepdim=True), image, factors[1])
         image = torch.lerp(grey(image), image, factors[2])
         return batch | {"image": image.clamp(0, 1)}
-
-
-def grey(image: Tensor) -> Tensor:
-    """Luma of (B, 3, H, W), weights of ITU-R BT.601: (B, 1, H, W); one channel is its own luma."""
-    if image.shape[1] != 3:
-        return image.mean(dim=1, keepdim=True)
-    red, green, blue = image.unbind(1)
-    return (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
 
 
 def augmentation(name: str) -> Augmentation | None:

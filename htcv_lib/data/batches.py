@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from htcv_lib.data.augment import Augmentation, Batch, stream_seed
+from htcv_lib.image import in_unit
 
 # A split in memory: uint8 tensors and names.
 
@@ -156,12 +157,7 @@ class FieldBatches(Batches):
     """
 
     def _number(self, name: str, values: Tensor) -> Tensor:
-        return as_float(values)
-
-
-def as_float(tensor: Tensor) -> Tensor:
-    """float32; uint8 divided by 255."""
-    return tensor.float() / 255 if tensor.dtype == torch.uint8 else tensor.float()
+        return in_unit(values)
 
 
 # How long a training waits for its data.

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htcv_lib.image import to_linear
+from htcv_lib.image import in_unit, linear
 
 BRIGHT, DARK = 250 / 255, 8 / 255  # stored values from which a pixel is over- or underexposed
 BLOCKS = 8  # the light is compared on so many blocks a side
@@ -67,9 +67,9 @@ def sequence_statistics(images: Tensor, originals: Tensor | None = None,
 
 def _of_sequence(image: Tensor, original: Tensor | None, mask: Tensor | None) -> dict[str, Tensor]:
     """Numbers of one sequence, each (T,) or (1,)."""
-    frames = _unit(image).transpose(0, 1)  # (T, 3, H, W)
+    frames = in_unit(image).transpose(0, 1)  # (T, 3, H, W)
     nothing = torch.full((len(frames),), math.nan)
-    hidden = None if mask is None else (_unit(mask)[0] > 0.5)  # (T, H, W)
+    hidden = None if mask is None else (in_unit(mask)[0] > 0.5)  # (T, H, W)
     row = {"frame means": frames.mean((1, 2, 3)), "frame std": frames.flatten(1).std(1, correction=0),
            "overexposed": (frames.amax(1) >= BRIGHT).float().mean((1, 2)),
            "underexposed": (frames.amax(1) <= DARK).float().mean((1, 2)),
@@ -80,7 +80,7 @@ def _of_sequence(image: Tensor, original: Tensor | None, mask: Tensor | None) ->
         one = nothing[:1]
         return row | {"mean of views": one, "median of views": one, "best view": one, "view levels": nothing,
                       "light level": nothing, "light contrast": nothing}
-    clean = _unit(original)[:, 0]  # (3, H, W)
+    clean = in_unit(original)[:, 0]  # (3, H, W)
     level = light_level(frames, clean, hidden).flatten(1)
     seen = level.isnan().logical_not().sum(1) >= BLOCKS  # fewer say little
     mean = level.nanmean(1)
@@ -102,7 +102,7 @@ def light_level(frames: Tensor, clean: Tensor, hidden: Tensor | None = None) -> 
     """
     usable = (frames.amax(1) < BRIGHT) if hidden is None else (frames.amax(1) < BRIGHT) & ~hidden
     usable = usable.float()[:, None]
-    light, own = (F.adaptive_avg_pool2d((to_linear(each).mean(-3, keepdim=True) + FLOOR) * usable, BLOCKS)
+    light, own = (F.adaptive_avg_pool2d((linear(each).mean(-3, keepdim=True) + FLOOR) * usable, BLOCKS)
                   for each in (frames, clean[None]))
     share = F.adaptive_avg_pool2d(usable, BLOCKS)
     return torch.where(share > 0.1, (light / own.clamp(min=1e-9)).clamp(min=1e-9).log2(), math.nan)[:, 0]
@@ -121,7 +121,3 @@ def noise_level(frames: Tensor) -> Tensor:
 def _psnr(picture: Tensor, clean: Tensor) -> Tensor:
     """dB over the last three dimensions; values in [0, 1]."""
     return -10 * (picture - clean).square().mean((-3, -2, -1)).clamp(min=1e-10).log10()
-
-
-def _unit(levels: Tensor) -> Tensor:
-    return levels.float() / 255 if levels.dtype == torch.uint8 else levels.float()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from htcv_lib.decomposer.objective import LIGHT_LAST, floats
 from htcv_lib.decomposer.scores import OCCLUDED, average_precision, gathered, light_scores, mean_scores
-from htcv_lib.image import separable_filter, ssim_map
+from htcv_lib.image import grey, separable_filter, ssim_map
 from htcv_lib.metrics.edges import otsu_threshold
 from htcv_lib.metrics.segmentation import mask_dice, mask_iou
 from htcv_lib.training.device import in_mode
@@ -20,7 +20,6 @@ from htcv_lib.training.phase import Batch
 # differs. Values are rounded to 8 bits, as the reports' were.
 
 ORDERS = ("light_first", "light_last")
-GREY = (0.299, 0.587, 0.114)  # weights of stored red, green and blue (ITU-R BT.601)
 TRUNCATE = 4.0  # a Gaussian ends after so many sigmas
 SMALL_BLUR = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # OpenCV's Gaussian of 5 pixels
 WHITE = 255
@@ -136,8 +135,7 @@ def blur(values: Tensor, sigma: float) -> Tensor:
 
 def grey_views(values: Tensor) -> Tensor:
     """Grey of stored colours: (B, 3, T, H, W) -> (B, T, H, W) float64."""
-    return torch.tensordot(values.double(), torch.tensor(GREY, dtype=torch.float64, device=values.device),
-                           dims=([1], [0]))
+    return grey(values.double())[:, 0]
 
 
 def eight_bits(values: Tensor) -> Tensor:

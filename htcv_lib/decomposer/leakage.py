@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from htcv_lib.metrics.flip import linear
+from htcv_lib.image import linear, srgb
 
 # What each layer does to a picture, in units of the picture: the common measure of predicted and true layers.
 #
@@ -44,7 +44,7 @@ def predicted_effects(pred: Layers, true_original: Tensor, order: str = "light_l
     original, shadow, occlusion, mask = (getattr(pred, name).double()
                                          for name in ("original", "shadow", "occlusion", "mask"))
     relit = pred.relit(order).double()
-    shaded = encoded(linear(original) * shadow) if hasattr(pred, "highlight") else original * shadow
+    shaded = srgb((linear(original) * shadow).clamp(0, 1)) if hasattr(pred, "highlight") else original * shadow
     return {"original": (original - true_original.double()).expand_as(relit), "shadow": shaded - original,
             "light": relit - shaded, "occlusion": mask * (occlusion - relit)}
 
@@ -71,19 +71,13 @@ def true_effects(truth: Mapping[str, Tensor], order: str = "light_last") -> dict
         relit = original * shadow + (light if order == "light_last" else light * shadow)
         effects = {"shadow": original * shadow - original, "light": relit - original * shadow}
     elif "irradiance" in truth:
-        relit = encoded(linear(original) * truth["irradiance"].double())
+        relit = srgb((linear(original) * truth["irradiance"].double()).clamp(0, 1))
         effects = {"irradiance": relit - original}
     else:
         raise ValueError("effects need a truth with shadow and light, or with irradiance")
     if "mask" in truth and "occlusion" in truth:
         effects["occlusion"] = truth["mask"].double() * (truth["occlusion"].double() - relit)
     return effects
-
-
-def encoded(light: Tensor) -> Tensor:
-    """The sRGB values a camera stores of linear light, clipped to [0, 1] (IEC 61966-2-1); any shape."""
-    light = light.clamp(0, 1)
-    return torch.where(light > 0.0031308, 1.055 * light ** (1 / 2.4) - 0.055, 12.92 * light)
 
 
 # Leakage: how much of each true layer ends up in each predicted one.

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from htcv_lib.decomposer.leakage import Leakage, leakage_matrix
 from htcv_lib.decomposer.objective import LIGHT_LAST, floats
-from htcv_lib.image import ssim_map
-from htcv_lib.metrics.flip import linear
+from htcv_lib.image import LUMINANCE, grey, linear, ssim_map
 from htcv_lib.metrics.pictures import image_ssim, psnr_of
 from htcv_lib.metrics.segmentation import mask_dice, mask_iou
 from htcv_lib.training.device import autocast, in_mode
@@ -64,7 +63,6 @@ def grey_share(frames: Tensor) -> Tensor:
 # Layers are (B, C, T, H, W); `where` is (B, 1, T, H, W) bool, or of a shape that broadcasts to the layer's.
 
 FLAT = 1e-12  # variance below which a map is a constant
-LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear red, green and blue (IEC 61966-2-1)
 DARKEST = 0.02  # luminance of a pigment that still tells how much light falls on it
 FLOOR = 0.01  # added to irradiance before the logarithm
 
@@ -112,18 +110,13 @@ def irradiance_scores(pred: Tensor, target: Tensor, original: Tensor, where: Ten
     Returns "correlation" and "mae", (B,) float64 each; NaN as in `layer_correlation`, and where no pixel is left.
     """
     pigment = linear(original.double())
-    where = where & (luminance(pigment) >= DARKEST) & (pigment * target.double() < 1).all(dim=1, keepdim=True)
-    x, y = luminance(pred.double()), luminance(target.double())
+    where = where & (grey(pigment, LUMINANCE) >= DARKEST) & (pigment * target.double() < 1).all(dim=1, keepdim=True)
+    x, y = (grey(light.double(), LUMINANCE) for light in (pred, target))
     both = torch.where(where, x * y, 0).flatten(1).sum(dim=1)
     own = torch.where(where, x * x, 0).flatten(1).sum(dim=1)
     factor = torch.where(own > 0, both / own, 0.0)[:, None, None, None, None]
     return {"correlation": layer_correlation((x + FLOOR).log(), (y + FLOOR).log(), where),
             "mae": layer_mae(factor * x, y, where)}
-
-
-def luminance(values: Tensor) -> Tensor:
-    """Luminance of linear colours: (B, 3, T, H, W) -> (B, 1, T, H, W)."""
-    return torch.tensordot(values, values.new_tensor(LUMINANCE), dims=([1], [0]))[:, None]
 
 
 def centred(values: Tensor, where: Tensor) -> Tensor:
@@ -265,7 +258,7 @@ def implied_irradiance(pred: Predicted, order: str = "light_last") -> Tensor:
     """
     if hasattr(pred, "highlight"):
         return pred.shadow.double() * pred.light.double()
-    lit, clean = (luminance(linear(values.double().clamp(0, 1))) for values in (pred.relit(order), pred.original))
+    lit, clean = (grey(linear(values.double().clamp(0, 1)), LUMINANCE) for values in (pred.relit(order), pred.original))
     return ((lit + DIM) / (clean + DIM)).expand(-1, 3, -1, -1, -1)
 
 

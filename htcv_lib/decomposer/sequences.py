@@ -15,7 +15,7 @@ from htcv_lib.data.manifest import DataError, Manifest, load_manifest
 from htcv_lib.data.textures import Textures, load_textures
 from htcv_lib.decomposer.paintings.lit import LitSequence, LitSequences
 from htcv_lib.decomposer.paintings.matched import MatchedSequence, MatchedSequences
-from htcv_lib.image import Size, area_average, decode_picture, shrunk, to_levels, to_linear, to_srgb
+from htcv_lib.image import Size, area_average, decode_picture, linear, shrunk, srgb, to_levels
 
 # Sequences of views of one picture, with what is known of their layers, in memory; `FieldBatches` cuts the batches.
 #
@@ -224,13 +224,13 @@ def decode_sequence(files: Mapping[str, bytes], size: Size) -> dict[str, Tensor]
     views = torch.stack([decode_picture(files[str(t)]) for t in range(VIEWS)], dim=1)  # (3, T, H, W) uint8
     masks = torch.stack([decode_picture(files[f"{t}-m"], "L") for t in range(VIEWS)], dim=1).float() / 255
     irradiance = torch.stack([decode_picture(files[f"{t}-irradiance"]) for t in range(VIEWS)], dim=1)
-    occlusions = occluder_light(to_linear(views), masks, size)
+    occlusions = occluder_light(linear(views), masks, size)
     return {
         "images": shrunk(views, size),
         "originals": shrunk(decode_picture(files["gt"])[:, None], size),
         "masks": to_levels(area_average(masks, size)),
-        "occlusions": to_levels(to_srgb(occlusions)),
-        "irradiances": (STORED * area_average(to_linear(irradiance), size)).half(),
+        "occlusions": to_levels(srgb(occlusions.clamp(0, 1))),
+        "irradiances": (STORED * area_average(linear(irradiance), size)).half(),
     }
 
 

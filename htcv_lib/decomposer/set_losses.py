@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from htcv_lib.decomposer.losses import as_pictures, charbonnier, distance, wide
+from htcv_lib.image import linear
 from htcv_lib.losses.masks import bce_map, mask_bce_loss, mask_dice_loss
-from htcv_lib.metrics.flip import linear
 
 # What is known of layers before anything is seen: priors that break the ambiguity of a decomposition.
 #

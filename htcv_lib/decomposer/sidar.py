@@ -13,7 +13,7 @@ from torch import Tensor
 from htcv_lib.data.files import fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
 from htcv_lib.decomposer.sequences import SequenceSet, occluder_light
-from htcv_lib.image import Size, area_average, decode_picture, height_width, shrunk, to_levels, to_linear, to_srgb
+from htcv_lib.image import Size, area_average, decode_picture, height_width, linear, shrunk, srgb, to_levels
 
 # SIDAR (earlier SIAR) as its authors store it: one folder per sequence with `gt.png` and numbered views.
 #
@@ -151,7 +151,7 @@ class SidarFolder:
         if files.masks is not None:
             masks = torch.stack([_read(path, "L") for path in files.masks], dim=1).float() / 255
             row["masks"] = to_levels(area_average(masks, self.size))
-            row["occlusions"] = to_levels(to_srgb(occluder_light(to_linear(views), masks, self.size)))
+            row["occlusions"] = to_levels(srgb(occluder_light(linear(views), masks, self.size).clamp(0, 1)))
         return row
 
 

@@ -15,12 +15,11 @@ from htcv_lib.decomposer.scores import (
     Predicted,
     gathered,
     layer_correlation,
-    luminance,
     mean_scores,
     predictions,
     views_ssim_map,
 )
-from htcv_lib.metrics.flip import linear
+from htcv_lib.image import LUMINANCE, grey, in_unit, linear
 from htcv_lib.metrics.pictures import psnr_of
 from htcv_lib.metrics.segmentation import mask_iou
 from htcv_lib.training.distributed import averaged
@@ -195,11 +194,6 @@ def shadow_likeness(pred: Predicted, originals: Tensor) -> dict[str, float]:
         pred: Of a whole set, shadow (N, 1, T, H, W), on the CPU.
         originals: (N, 3, 1, H, W), uint8 or floats in [0, 1].
     """
-    grey = luminance(linear(in_unit(originals.cpu()).double())).expand_as(pred.shadow)
+    seen = grey(linear(in_unit(originals.cpu()).double()), LUMINANCE).expand_as(pred.shadow)
     return mean_scores({"shadow_picture_correlation":
-                        layer_correlation(pred.shadow, grey, torch.ones_like(grey, dtype=torch.bool))})
-
-
-def in_unit(values: Tensor) -> Tensor:
-    """uint8 as float32 in [0, 1]; floats as they are."""
-    return values.float() / 255 if values.dtype == torch.uint8 else values
+                        layer_correlation(pred.shadow, seen, torch.ones_like(seen, dtype=torch.bool))})

@@ -1,21 +1,10 @@
-"""Structural similarity as a loss, at one scale and at several.
+"""Structural similarity as a loss, at one scale and at several."""
 
-The Gaussian windows are products with banded matrices, one for the rows and one for the columns: at the sizes of
-these pictures that is faster than a convolution, forward and backward. A variance is a small difference of large
-numbers, so products must not be rounded: on a GPU, where float32 ones may be (TF32), they run in float64, and
-autocast never reaches them.
-"""
-
-from functools import lru_cache
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htcv_lib.image import filter_matrix
+from htcv_lib.image import WINDOW, similarity_maps
 
-WINDOW, SIGMA = 11, 1.5  # pixels
-C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al., 2003, finest first
 
 
@@ -74,49 +63,3 @@ def ms_ssim_loss(pred: Tensor, target: Tensor, window: int = 21, scales: int | N
         factor = (whole if scale == scales - 1 else contrast).mean(dim=(-2, -1))  # (B, C)
         product = product * ((1 + factor) / 2) ** weight
     return (1 - product.mean()) / 2
-
-
-def similarity_maps(pred: Tensor, target: Tensor, window: int, border: str) -> tuple[Tensor, Tensor]:
-    """SSIM and its contrast and structure factor at every window: (B, C, H, W) twice -> two maps.
-
-    Args:
-        border: "mirror" keeps H and W, "inside" leaves out windows that would leave the picture.
-    """
-    if window % 2 == 0 or pred.shape != target.shape:
-        raise ValueError(f"need an odd window and equal shapes, got {window}, {tuple(pred.shape)}, "
-                         f"{tuple(target.shape)}")
-    with torch.autocast(pred.device.type, enabled=False):
-        x, y = exact(pred), exact(target)
-        rows, columns = (window_matrix(window, size, border, x.dtype, x.device) for size in x.shape[-2:])
-        mean_x, xx, xy = rows @ torch.stack([x, x * x, x * y]) @ columns.T
-        mean_y, yy = rows @ torch.stack([y, y * y]) @ columns.T
-        variances = xx - mean_x**2 + yy - mean_y**2
-        contrast = (2 * (xy - mean_x * mean_y) + C2) / (variances + C2)
-        return contrast * (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1), contrast
-
-
-def exact(values: Tensor) -> Tensor:
-    """In a type whose products are not rounded further on its device."""
-    return values.double() if values.is_cuda or values.dtype == torch.float64 else values.float()
-
-
-@lru_cache(maxsize=64)
-def window_matrix(window: int, size: int, border: str, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The Gaussian window at every place of a line of `size` pixels: (places, size)."""
-    radius = window // 2
-    if size <= radius or (border == "inside" and size < window):
-        raise ValueError(f"a window of {window} pixels does not fit into {size}")
-    with torch.inference_mode(False):  # the matrix is kept, also for a training
-        offset = torch.arange(-radius, radius + 1, dtype=torch.float64)
-        bell = torch.exp(-offset.square() / (2 * SIGMA**2))
-        bell = bell / bell.sum()
-        if border == "inside":
-            matrix = filter_matrix(bell, size)[radius : size - radius]
-        elif border == "mirror":
-            wide = filter_matrix(bell, size + 2 * radius)[radius : radius + size]  # (size, size + 2 radius)
-            source = torch.arange(-radius, size + radius).abs()
-            source = torch.minimum(source, 2 * (size - 1) - source)
-            matrix = torch.zeros(size, size, dtype=torch.float64).index_add_(1, source, wide)
-        else:
-            raise ValueError(f"border is 'mirror' or 'inside', got {border!r}")
-        return matrix.to(device=device, dtype=dtype)

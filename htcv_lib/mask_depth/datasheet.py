@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htcv_lib.data.augment import grey
+from htcv_lib.image import grey, in_unit
 
 AREAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)  # edges of the histogram of mask areas, shares of the picture
 RING = 3  # pixels around the object that count as its surroundings
@@ -78,11 +78,6 @@ def compare_sets(sets: Mapping[str, Triplets], areas: tuple[float, ...] = AREAS)
         raise ValueError(f"sets of different sizes cannot be compared: {sorted(sizes)}")
     return {name: set_statistics(each.images.float() / 255, in_unit(each.masks), each.depth, areas)
             for name, each in sets.items()}
-
-
-def in_unit(levels: Tensor) -> Tensor:
-    """uint8 as float32 in [0, 1]; floats as they are."""
-    return levels.float() / 255 if levels.dtype == torch.uint8 else levels
 
 
 def row_rise(depth: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from htcv_lib.image import separable_filter
+from htcv_lib.image import linear, separable_filter
 
 PIXELS_PER_DEGREE = 0.7 * (3840 / 0.7) * math.pi / 180  # 67.02: a 0.7 m wide 4K screen seen from 0.7 m
 RGB_TO_XYZ = ((10135552 / 24577794, 8788810 / 24577794, 4435075 / 24577794),  # linear sRGB, white D65
@@ -122,11 +122,6 @@ def opponent(rgb: Tensor) -> Tensor:
 def luminance(ycxcz: Tensor) -> Tensor:
     """(B, 3, H, W) -> (B, H, W) in [0, 1]."""
     return (ycxcz[:, 0] + 16) / 116
-
-
-def linear(srgb: Tensor) -> Tensor:
-    """Light of sRGB values, any shape in [0, 1]."""
-    return torch.where(srgb > 0.04045, ((srgb + 0.055) / 1.055) ** 2.4, srgb / 12.92)
 
 
 def relative_xyz(rgb: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def fingerprints(names: Iterable[str], project: Project,
                    "needs": {alias: str(folders[need]) for alias, need in state.run.needs.items()}},
                   needs=tuple(f"{need} (fingerprint)" for need in state.run.needs.values()), minutes=0.2)
              for state in states for name in [state.run.name]]
-    outcomes = execute(tasks, say, [Slot(1, "-1")] * 2)  # one thread, no GPU: the same sums everywhere
+    outcomes = execute(tasks, say, [Slot(1, "-1")] * 2, kernels=False)  # one thread, no GPU: the same sums everywhere
     found = {}
     for state, outcome in zip(states, outcomes, strict=True):
         if outcome.ok and state.run.name in names:

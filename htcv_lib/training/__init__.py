@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "checkpoint": ["WeightAverage", "load_weights"],
     "device": ["place", "place_sequences", "prepare", "seed_everything"],
     "distributed": ["Group", "ShardedBatches", "averaged", "process_group"],
+    "evaluate": ["mean_scores", "score_batches"],
     "history": ["History", "NonFiniteLoss", "log_to_tensorboard"],
     "loop": ["fit"],
     "lr_range": ["SuggestedLR", "lr_range_test", "suggested_lr"],

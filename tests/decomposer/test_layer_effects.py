@@ -4,7 +4,7 @@ from torch import Tensor
 
 from htcv_lib.decomposer.layers import Decomposition, SetDecomposition
 from htcv_lib.decomposer.leakage import ORDERS, encoded, predicted_effects, true_effects
-from htcv_lib.metrics.flip import linear
+from htcv_lib.image import linear
 
 
 def noise(*shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:

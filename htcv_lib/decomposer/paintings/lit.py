@@ -17,7 +17,7 @@ from htcv_lib.data.textures import Textures
 from htcv_lib.decomposer.paintings.lights import Arriving, StageLights, draw_lights
 from htcv_lib.decomposer.paintings.solids import Looks, Solids, draw_looks, draw_solids, highlight
 from htcv_lib.decomposer.paintings.view import CAMERA, on_painting, past_solids, plane_grid, shadows
-from htcv_lib.image import to_linear, to_srgb
+from htcv_lib.image import linear, srgb
 
 NUMBERS = 192  # uniform numbers per view
 
@@ -86,13 +86,13 @@ class LitSequences:
         share = shadows(lights, solids, looks.cast(), turn.to(self.device), size, self.samples, both)
         share = share * light.strength[:, :, None]  # (V, L, 3, H, W)
         irradiance = (share * lights.colour[..., None, None]).sum(1) + ambient.to(self.device)[:, None, None, None]
-        seen = to_linear(stored) * irradiance
+        seen = linear(stored) * irradiance
         if self.varnish:
             seen = seen + self._glints(lights, light, share, varnish)
         view, hidden, mask = past_solids(seen, irradiance, lights, solids, looks, self.bank, both[1])
         noise = (sensor.read.square()[:, None, None, None] + sensor.shot.square()[:, None, None, None] * view).sqrt()
-        image = to_srgb(view + noise * normal) if self.noise else to_srgb(view)
-        fields = (image, stored[None].float() / 255, mask, hidden, irradiance, to_srgb(view))
+        image = srgb((view + noise * normal).clamp(0, 1)) if self.noise else srgb(view.clamp(0, 1))
+        fields = (image, stored[None].float() / 255, mask, hidden, irradiance, srgb(view.clamp(0, 1)))
         return LitSequence(*(field.transpose(0, 1) for field in fields), chosen)
 
     def _drawn(self, draws: Draws) -> tuple[StageLights, Solids, Looks, Varnish, Sensor, Tensor, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from htcv_lib.data.augment import Draws
 from htcv_lib.decomposer.paintings.lights import StageLights, arriving, pale
-from htcv_lib.image import to_linear
+from htcv_lib.image import linear
 
 # Convex solids that float above the painting, and where lines pass through them.
 #
@@ -173,7 +173,7 @@ def albedo(looks: Looks, unit: Tensor, pictures: Tensor) -> Tensor:
     colour = torch.where((two & other)[:, None], looks.second, looks.colour)
     side = pictures.shape[-1]
     column, row = (((unit[:, i] * 0.5 + 0.5) * side).long().clamp(0, side - 1) for i in (0, 1))
-    stored = to_linear(pictures[looks.picture, :, row, column])
+    stored = linear(pictures[looks.picture, :, row, column])
     return torch.where((looks.pattern == PICTURE)[:, None], stored, colour)
 
 

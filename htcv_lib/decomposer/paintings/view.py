@@ -8,7 +8,7 @@ from torch import Tensor
 
 from htcv_lib.decomposer.paintings.lights import Arriving, StageLights, arriving, shining_points
 from htcv_lib.decomposer.paintings.solids import BOX, Looks, Solids, chords, shaded
-from htcv_lib.image import to_srgb
+from htcv_lib.image import srgb
 
 # The light on the painting: every lamp's own, less what solids between keep back.
 
@@ -112,7 +112,7 @@ def past_solids(painting: Tensor, irradiance: Tensor, lights: StageLights, solid
                 _draw(canvas, covered, rows, each, look, lights, around, pictures)
     mask = F.avg_pool2d(covered, FINE)
     colour = F.avg_pool2d(canvas * covered, FINE) / mask.clamp(min=1e-6)
-    return Seen(F.avg_pool2d(canvas, FINE), to_srgb(colour) * (mask > 0), mask)
+    return Seen(F.avg_pool2d(canvas, FINE), srgb(colour.clamp(0, 1)) * (mask > 0), mask)
 
 
 def _draw(canvas: Tensor, covered: Tensor, rows: Tensor, solids: Solids, looks: Looks, lights: StageLights,
