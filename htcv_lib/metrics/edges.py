@@ -1,23 +1,22 @@
 """Hausdorff distance of the edges of two pictures.
 
-The edges are those of the report: OpenCV's Canny detector on the 8-bit colour picture, without smoothing, its upper
-threshold chosen by Otsu's method on the grey picture, the lower one 0.3 of that. It is written out here, so that
-pictures need no OpenCV; on the same 8-bit picture both find the same pixels. Because the threshold follows the
-bright part of a picture, faint rims are missed, and a nearly black picture may get edges of noise.
+The edges are those of the report: OpenCV's Canny detector (Canny, 1986) on the 8-bit colour picture, without smoothing,
+its upper threshold chosen by Otsu's method on the grey picture, the lower one 0.3 of that. Because the threshold follows
+the bright part of a picture, faint rims are missed, and a nearly black picture may get edges of noise.
 """
 
 import math
 
+import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from scipy import ndimage
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from htcv_lib.image import to_levels
+
 LOW_SHARE = 0.3
-LUMA = (9798, 19235, 3735)  # red, green, blue, in 2^-15: the weights of OpenCV's grey
-TANGENT_22_5 = 13573  # in 2^-15
+OTSU = cv2.THRESH_BINARY + cv2.THRESH_OTSU
 
 
 def hausdorff(pred: Tensor, target: Tensor, missing: str | float = "diagonal") -> Tensor:
@@ -62,100 +61,14 @@ def edge_points(image: Tensor) -> list[np.ndarray]:
 
 def edge_map(image: Tensor) -> Tensor:
     """Edges as the report found them: (B, 3, H, W) in [0, 1] -> (B, H, W) bool."""
-    values = to_bytes(image)
-    high = otsu_threshold(grey(values))
-    return canny(values, (LOW_SHARE * high.double()).floor().int(), high)
+    found = []
+    for picture in to_levels(image.detach()).permute(0, 2, 3, 1).contiguous().cpu().numpy():
+        high, _ = cv2.threshold(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), 0, 255, OTSU)
+        found.append(cv2.Canny(picture, LOW_SHARE * high, high) > 0)
+    return torch.from_numpy(np.stack(found)).to(image.device)
 
 
-def to_bytes(image: Tensor) -> Tensor:
-    """The 8-bit picture a PNG file would hold: [0, 1] -> int32 in [0, 255], halves rounded up."""
-    return (image.detach().clamp(0, 1) * 255 + 0.5).int()
-
-
-def grey(values: Tensor) -> Tensor:
-    """(B, 3, H, W) in [0, 255] -> (B, H, W) int32 in [0, 255]."""
-    red, green, blue = values.unbind(dim=1)
-    return (red * LUMA[0] + green * LUMA[1] + blue * LUMA[2] + (1 << 14)) >> 15
-
-
-def otsu_threshold(values: Tensor) -> Tensor:
-    """The grey level that best parts dark from bright (Otsu, 1979): (B, H, W) in [0, 255] -> (B,) int64.
-
-    The first level of the largest variance between the two classes; 0 for a picture of one level. Level by level,
-    in OpenCV's order of operations, since ties are decided by rounding.
-    """
-    flat = values.flatten(1)
-    offset = 256 * torch.arange(len(flat), device=flat.device)[:, None]
-    counts = torch.bincount((flat + offset).flatten(), minlength=256 * len(flat)).view(-1, 256).cpu().numpy()
-    scale = 1 / flat.shape[1]
-    mean = (counts * np.arange(256.0)).sum(axis=1) * scale
-    share, dark, largest = (np.zeros(len(counts)) for _ in range(3))
-    best = np.zeros(len(counts), dtype=np.int64)
-    tiny = float(np.finfo(np.float32).eps)
-    for level in range(256):
-        here = counts[:, level] * scale
-        dark = dark * share
-        share = share + here
-        rest = 1 - share
-        usable = (np.minimum(share, rest) >= tiny) & (np.maximum(share, rest) <= 1 - tiny)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean_dark = (dark + level * here) / share
-            bright = (mean - share * mean_dark) / rest
-            between = share * rest * (mean_dark - bright) * (mean_dark - bright)
-        dark = np.where(usable, mean_dark, dark)
-        better = usable & (between > largest)
-        best[better], largest[better] = level, between[better]
-    return torch.from_numpy(best).to(values.device)
-
-
-def canny(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Edges of colour pictures (Canny, 1986), as OpenCV finds them with its default settings.
-
-    3 x 3 Sobel gradients of the channel with the steepest one, their strength |dx| + |dy|; a pixel stays if it is
-    the strongest across the edge, in one of four directions, and above `low`; then every group of touching pixels
-    stays that has one above `high`.
-
-    Args:
-        values: (B, 3, H, W) int32 in [0, 255].
-        low, high: (B,) integer thresholds of the strength.
-
-    Returns (B, H, W) bool.
-    """
-    padded = F.pad(values.float(), (1, 1, 1, 1), mode="replicate").int()
-    down = padded[..., :-2, :] + 2 * padded[..., 1:-1, :] + padded[..., 2:, :]  # smoothed along columns
-    across = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
-    dx, dy = down[..., 2:] - down[..., :-2], across[..., 2:, :] - across[..., :-2, :]  # (B, 3, H, W)
-    steepest = (dx.abs() + dy.abs()).argmax(dim=1, keepdim=True)  # the first of equals
-    dx, dy = dx.gather(1, steepest)[:, 0], dy.gather(1, steepest)[:, 0]  # (B, H, W)
-    strength = dx.abs() + dy.abs()
-    thin = strongest_across(strength, dx, dy) & (strength > low[:, None, None])
-    return connected(thin, thin & (strength > high[:, None, None]))
-
-
-def strongest_across(strength: Tensor, dx: Tensor, dy: Tensor) -> Tensor:
-    """Is a pixel the strongest of the three along its gradient? All (B, H, W); nothing is outside the image."""
-    height, width = strength.shape[-2:]
-    padded = F.pad(strength, (1, 1, 1, 1))
-
-    def beside(down: int, right: int) -> Tensor:
-        return padded[:, 1 + down:1 + down + height, 1 + right:1 + right + width]
-
-    steep = dy.abs() << 15
-    tangent = dx.abs() * TANGENT_22_5
-    horizontal = (strength > beside(0, -1)) & (strength >= beside(0, 1))
-    vertical = (strength > beside(-1, 0)) & (strength >= beside(1, 0))
-    falling = (strength > beside(-1, -1)) & (strength > beside(1, 1))
-    rising = (strength > beside(-1, 1)) & (strength > beside(1, -1))
-    diagonal = torch.where((dx < 0) != (dy < 0), rising, falling)
-    upright = torch.where(steep > tangent + (dx.abs() << 16), vertical, diagonal)  # beyond 67.5 degrees
-    return torch.where(steep < tangent, horizontal, upright)
-
-
-def connected(pixels: Tensor, seeds: Tensor) -> Tensor:
-    """Groups of touching pixels, diagonals included, that hold a seed: (B, H, W) bool, twice -> (B, H, W) bool."""
-    touching = np.zeros((3, 3, 3), dtype=bool)
-    touching[1] = True  # within one image
-    labels, count = ndimage.label(pixels.cpu().numpy(), structure=touching)
-    kept = np.zeros(count + 1, dtype=bool)
-    kept[labels[seeds.cpu().numpy()]] = True
-    return torch.from_numpy(kept[labels]).to(pixels.device)
+def otsu_threshold(levels: Tensor) -> Tensor:
+    """The level that best parts dark from bright (Otsu, 1979): (B, H, W) in [0, 255] -> (B,) int64; 0 if all are one."""
+    pictures = levels.to(torch.uint8).contiguous().cpu().numpy()
+    return torch.tensor([int(cv2.threshold(each, 0, 255, OTSU)[0]) for each in pictures], device=levels.device)

@@ -2,20 +2,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from htcv_lib.image import area_average, shrunk, to_linear, to_srgb
+from htcv_lib.image import area_average, linear, shrunk, srgb
 
 
 def test_the_transfer_function_has_the_values_of_the_standard():
-    srgb = torch.tensor([0, 10, 128, 188, 255], dtype=torch.uint8)
+    stored = torch.tensor([0, 10, 128, 188, 255], dtype=torch.uint8)
     light = torch.tensor([0, 10 / 255 / 12.92, 0.215861, 0.502886, 1])
-    torch.testing.assert_close(to_linear(srgb), light, atol=1e-6, rtol=0)
-    torch.testing.assert_close(to_srgb(light), srgb / 255, atol=2e-6, rtol=0)
-    assert to_srgb(torch.tensor([-0.5, 3.0])).tolist() == pytest.approx([0, 1], abs=1e-6)
+    torch.testing.assert_close(linear(stored), light, atol=1e-6, rtol=0)
+    torch.testing.assert_close(srgb(light), stored / 255, atol=2e-6, rtol=0)
 
 
 def test_every_level_survives_decoding_and_encoding():
     levels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16)
-    assert torch.equal((to_srgb(to_linear(levels)) * 255).round().to(torch.uint8), levels)
+    assert torch.equal((srgb(linear(levels)) * 255).round().to(torch.uint8), levels)
 
 
 def test_half_black_half_white_is_188_and_not_128():

@@ -6,7 +6,8 @@ from pytorch_msssim import ssim
 from pytorch_msssim.ssim import _ssim
 from scipy import ndimage
 
-from htcv_lib.losses.similarity import SCALE_WEIGHTS, ms_ssim_loss, similarity_maps, ssim_loss, window_matrix
+from htcv_lib.image import _windows, similarity_maps
+from htcv_lib.losses.similarity import SCALE_WEIGHTS, ms_ssim_loss, ssim_loss
 
 
 def pictures(*size: int, dtype=torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,7 +95,7 @@ def test_autocast_does_not_round_the_products():
 
 
 def test_a_window_first_used_without_gradients_serves_a_training_afterwards():
-    window_matrix.cache_clear()
+    _windows.cache_clear()
     x, y = pictures(1, 1, 16, 16)
     with torch.inference_mode():
         before = ssim_loss(x, y).item()
