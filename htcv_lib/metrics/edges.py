@@ -1,8 +1,8 @@
 """Hausdorff distance of the edges of two pictures.
 
-The edges are those of the report: OpenCV's Canny detector (Canny, 1986) on the 8-bit colour picture, without smoothing,
-its upper threshold chosen by Otsu's method on the grey picture, the lower one 0.3 of that. Because the threshold follows
-the bright part of a picture, faint rims are missed, and a nearly black picture may get edges of noise.
+The edges are those of the report: OpenCV's detector (Canny, 1986) on the 8-bit colour picture, without smoothing, its
+upper threshold chosen by Otsu's method on the grey picture, the lower one 0.3 of that. Since the threshold follows the
+bright part of a picture, faint rims are missed, and a nearly black picture may get edges of noise.
 """
 
 import math
@@ -69,6 +69,6 @@ def edge_map(image: Tensor) -> Tensor:
 
 
 def otsu_threshold(levels: Tensor) -> Tensor:
-    """The level that best parts dark from bright (Otsu, 1979): (B, H, W) in [0, 255] -> (B,) int64; 0 if all are one."""
+    """The level that parts dark from bright best (Otsu, 1979): (B, H, W) in [0, 255] -> (B,) int64; 0 if all agree."""
     pictures = levels.to(torch.uint8).contiguous().cpu().numpy()
     return torch.tensor([int(cv2.threshold(each, 0, 255, OTSU)[0]) for each in pictures], device=levels.device)

@@ -14,7 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "KeyParts", "RunState", "explain", "page_parts", "result_parts", "run_states", "status_frame", "status_lines",
     ],
     "reference": ["fingerprints", "renew_keys", "write_references"],
-    "claim_files": ["load_claims"],
+    "claim_files": ["load_claims", "load_files"],
     "claims": ["Claim", "Verdict", "decide"],
     "statistics": ["Estimate", "holm", "mean_interval", "paired_difference", "wilson"],
 })

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from htcv_lib.runs.claim_files import load_claims
-from htcv_lib.runs.claims import Verdict, decide
+from htcv_lib.runs.claim_files import load_files
+from htcv_lib.runs.claims import Judged, Seeds, Verdict, decide, judge
 from htcv_lib.runs.display import show, show_frames
-from htcv_lib.runs.plan import Book
+from htcv_lib.runs.plan import REFERENCE_PROFILES, Book
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, Results
 from htcv_lib.runs.run import RUN_FOLDER
@@ -54,7 +54,11 @@ class Chapter:
 
     def verdicts(self) -> list[Verdict]:
         """The claims of this family, decided by its references."""
-        return decide(load_claims(self.results.project, self.results.family.name), self.results.values)
+        return project_verdicts(self.results.project, self.results.family.name)[self.results.family.name]
+
+    def headlines(self) -> list[Judged]:
+        """The headlines of this family, with both answers."""
+        return judged(self.results.project, {self.results.family.name: self.verdicts()})
 
     def changed(self, record: Record) -> str:
         """What a scratch run did differently from the run as `full` defines it, for example "lr 0.003"."""
@@ -91,9 +95,20 @@ class Chapter:
         return spell_mean(values, about.get("format", ".3g"), about.get("unit", "")) if values else "n/a"
 
 
-def project_verdicts(project: Project) -> dict[str, list[Verdict]]:
-    """Family -> verdicts, for every family that has claims."""
-    claims = load_claims(project)
-    families = dict.fromkeys(claim.family for claim in claims)
-    return {family: decide([claim for claim in claims if claim.family == family],
-                           Results(family, project).values) for family in families}
+def project_verdicts(project: Project, family: str = "") -> dict[str, list[Verdict]]:
+    """Family -> verdicts, for the one named or for every family that has claims."""
+    return {name: decide(file.claims, seeds_of(Results(name, project)), file.headlines, file.gates)
+            for name, file in load_files(project, family).items()}
+
+
+def judged(project: Project, verdicts: Mapping[str, list[Verdict]]) -> list[Judged]:
+    """The headlines of these families, in their order, with both answers."""
+    files = load_files(project)
+    return [each for family, found in verdicts.items() for each in judge(files[family].headlines, found)]
+
+
+def seeds_of(results: Results) -> Seeds:
+    """The references of a family as its claims are decided by: values, sizes, parameters, what is counted."""
+    parameters = {(record.variant, record.profile): record.parameters for record in results.all_references}
+    counted = frozenset(name for name, about in results.family.metrics.items() if about.get("unit") == "runs")
+    return Seeds(results.seed_values, REFERENCE_PROFILES, lambda *of: parameters.get(of, {}), counted)

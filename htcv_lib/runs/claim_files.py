@@ -14,15 +14,26 @@ there:
           tests:  # each begins with its id and our restatement; the keys of a single one may stand in the sentence
           - a-wins: A has a higher accuracy than B.
             compare: {better: a, worse: b, metric: accuracy}
+
+Above the sections may stand what gates them and what they add up to:
+
+    gates:  # which metrics count only where a variant beats what learned nothing
+    - {metrics: [accuracy], by: accuracy, baseline: majority, margin: 0.01, says: neither beats the commonest class}
+    headlines:
+    - id: a-or-b
+      says: A is better than B.
+      decided_by: a-wins
+      report: {word: "true", because: Its own table says so., see: an-erratum}
+      claims: [a-wins]
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from htcv_lib.runs.claims import Claim
+from htcv_lib.runs.claims import ANSWERS, Claim, Gate, Headline
 from htcv_lib.runs.plan import Book, Family
 from htcv_lib.runs.project import Project
 
@@ -39,8 +50,19 @@ TESTS = {
     "not_testable": (set(), set()),
 }
 KINDS = ("observation", "explanation")
-INHERITED = {"simulation", "revised", "note", *TESTS}  # may stand in a test, its sentence, or at the top of the file
+INHERITED = {"simulation", "revised", "note", "gate", *TESTS}  # in a test, its sentence, or at the top
 SIZES = ("at_least", "at_most", "same")
+HEADLINE = ({"id", "says", "report", "claims"}, {"decided_by"})
+REPORT = ({"word", "because"}, {"see"})  # what the report's own files say
+GATE = ({"metrics", "by", "says"}, {"margin", "baseline", "lower_is_better", "word"})
+
+
+class ClaimFile(NamedTuple):
+    """All that one file says."""
+
+    claims: list[Claim]
+    headlines: list[Headline]
+    gates: list[Gate]
 
 
 def load_claims(project: Project, family: str = "") -> list[Claim]:
@@ -48,18 +70,20 @@ def load_claims(project: Project, family: str = "") -> list[Claim]:
 
     Errors: ValueError, one line that names the file, the claim and the key that is wrong.
     """
+    return [claim for file in load_files(project, family).values() for claim in file.claims]
+
+
+def load_files(project: Project, family: str = "") -> dict[str, ClaimFile]:
+    """Family -> its file, for those that have one, in the order of the book. Errors: as `load_claims`."""
     families = Book.load(project).families
     for path in sorted(project.claims.glob("*.yml")):
         if path.stem not in families:
             raise ValueError(f"claims/{path.name}: no family {path.stem!r} in the table of runs")
-    claims = []
-    for name in [family] if family else families:
-        if project.claims_of(name).is_file():
-            claims += read_claims(project.claims_of(name), families[name])
-    return claims
+    return {name: read_file(project.claims_of(name), families[name]) for name in ([family] if family else families)
+            if project.claims_of(name).is_file()}
 
 
-def read_claims(path: Path, family: Family | None = None) -> list[Claim]:
+def read_file(path: Path, family: Family | None = None) -> ClaimFile:
     """Read and check one file, named for its family.
 
     Args:
@@ -70,8 +94,8 @@ def read_claims(path: Path, family: Family | None = None) -> list[Claim]:
     where = f"claims/{path.name}"
     file = _read(path, where)
     if not file:
-        return []
-    _check_keys(file, {"report", "sections"}, {"margins", "lower_is_better", *INHERITED}, where)
+        return ClaimFile([], [], [])
+    _check_keys(file, {"report", "sections"}, {"margins", "lower_is_better", "headlines", "gates", *INHERITED}, where)
     for key, kind in (("margins", dict), ("lower_is_better", list)):
         if not isinstance(file.get(key, kind()), kind):
             raise ValueError(f"{where}: {key} must be a {'mapping' if kind is dict else 'list'}")
@@ -84,7 +108,41 @@ def read_claims(path: Path, family: Family | None = None) -> list[Claim]:
             claims[entry["id"]] = claim = _checked({**entry, "family": path.stem, "report": report}, at)
             if family:
                 _check_names(claim, family, at)
-    return list(claims.values())
+    return ClaimFile(list(claims.values()), _headlines(file, claims, path.stem, where), _gates(file, family, where))
+
+
+def _headlines(file: Mapping[str, Any], claims: Mapping[str, Claim], family: str, where: str) -> list[Headline]:
+    """The headlines; where there are any, every claim belongs to exactly one."""
+    found, placed = [], {}
+    for entry in file.get("headlines", []):
+        at = f"{where}: headline {entry.get('id', '?')}"
+        _check_keys(entry, *HEADLINE, at)
+        _check_keys(entry["report"], *REPORT, f"{at}: report")
+        if entry["report"]["word"] not in ANSWERS:
+            raise ValueError(f"{at}: report: word must be one of {', '.join(ANSWERS)}, in quotes")
+        for name in entry["claims"]:
+            if name not in claims:
+                raise ValueError(f"{at}: no claim {name!r}")
+            if name in placed:
+                raise ValueError(f"{at}: {name} belongs to {placed[name]} already")
+            placed[name] = entry["id"]
+        decisive = entry.get("decided_by", "")
+        if decisive and (decisive not in entry["claims"] or claims[decisive].not_testable):
+            raise ValueError(f"{at}: decided_by must be one of its claims, and testable")
+        found.append(Headline(**{**entry, "family": family, "claims": tuple(entry["claims"])}))
+    if found and set(placed) != set(claims):
+        raise ValueError(f"{where}: under no headline: {', '.join(sorted(set(claims) - set(placed)))}")
+    return found
+
+
+def _gates(file: Mapping[str, Any], family: Family | None, where: str) -> list[Gate]:
+    gates = []
+    for entry in file.get("gates", []):
+        _check_keys(entry, *GATE, f"{where}: gates")
+        if family and entry["by"] not in family.metrics:
+            raise ValueError(f"{where}: gates: {family.name} has no metric {entry['by']!r}")
+        gates.append(Gate(**entry))
+    return gates
 
 
 def _read(path: Path, where: str) -> dict[str, Any]:

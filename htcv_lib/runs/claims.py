@@ -1,21 +1,28 @@
 """The reports' conclusions as testable claims, and how the runs decide them.
 
-The rules are those of the page `book/claims.md`; `claim_files` reads the claims.
+The rules are those of the page `book/claims.md`; `claim_files` reads the claims. A claim is one testable part of one
+sentence; a headline is a conclusion, with all claims that bear on it, one of which decides it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from math import isfinite, nan
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from scipy import stats
 
-from htcv_lib.runs.statistics import Estimate, holm, mean_interval, wilson
+from htcv_lib.runs.statistics import Estimate, equivalence, holm, mean_interval, one_sided, wilson
 
 SUPPORTED, CONTRADICTED, NO_DIFFERENCE = "supported", "contradicted", "no practical difference"
-UNDECIDED, NOT_TESTABLE, IN_SIMULATION = "undecided", "not testable", "holds in simulation"
-WORDS = (SUPPORTED, IN_SIMULATION, NO_DIFFERENCE, UNDECIDED, CONTRADICTED, NOT_TESTABLE)
-ENOUGH = 10  # paired seeds that decide
+UNDECIDED, NOT_TESTABLE = "undecided", "not testable"
+NOT_LEARNED, NOT_OCCURRED = "neither learned it", "did not occur"  # at this size
+IN_SIMULATION, FAILS_IN_SIMULATION = "holds in simulation", "fails in simulation"
+WORDS = (SUPPORTED, IN_SIMULATION, NO_DIFFERENCE, UNDECIDED, NOT_LEARNED, NOT_OCCURRED, FAILS_IN_SIMULATION,
+         CONTRADICTED, NOT_TESTABLE)
+ANSWERS = ("true", "false", "not shown")  # in the report's own files, or by proof
+ENOUGH = 5  # paired seeds from which on the p-value decides
 ALPHA = 0.05
 
 
@@ -36,6 +43,7 @@ class Claim:
     not_testable: str = ""  # the reason
     simulation: bool = False  # decided on data that only stand in for the report's own
     revised: bool = False  # its test was chosen or changed after its first results were known
+    gate: bool = True  # counts only where a network has learned something; False: it is about failing
     note: str = ""
 
     @property
@@ -56,6 +64,38 @@ class Claim:
         """Where in the report the sentence stands."""
         return f"{self.report['section']}, {self.report['where']}"
 
+    @property
+    def sides(self) -> list[list[str]]:
+        """The variants that are compared, or the one that is measured."""
+        named = [self.test[side] for side in ("better", "worse", "variant") if side in self.test]
+        return [[side] if isinstance(side, str) else list(side) for side in named]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A conclusion of a report, and the claims that bear on it."""
+
+    id: str
+    family: str
+    says: str
+    claims: tuple[str, ...]
+    decided_by: str = ""  # the claim whose test answers it in our reruns; empty: none can
+    report: Mapping[str, str] = field(default_factory=dict)  # "word", one of ANSWERS, "because", and "see", an erratum
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a variant must do before its comparisons count: beat what learned nothing, by a margin."""
+
+    metrics: Sequence[str]  # patterns of the metrics it guards
+    by: str  # the metric it looks at
+    says: str  # why nothing counts where it is shut
+    margin: float = 0.0
+    baseline: str | Mapping[str, str] = ""  # a variant, with {parameters} of the one that is judged, or patterns of
+    # variants -> the baseline of each; empty: the margin itself is the level
+    lower_is_better: bool = False
+    word: str = NOT_LEARNED
+
 
 class Verdict(NamedTuple):
     """What the references say about a claim."""
@@ -65,76 +105,125 @@ class Verdict(NamedTuple):
     so_far: str  # while undecided: the word the interval alone would give, were there seeds enough; else ""
     estimate: Estimate | None  # paired difference in the claimed direction, a mean, or a share (collapse); its
     # interval is the one that says the word: of 90 % for "no practical difference", else of 95 %
-    p_adjusted: float | None  # Holm, within the family; None where too few seeds to test
+    p_adjusted: float | None  # Holm, over the headlines of the family or over its other tests; None for too few seeds
     n: int  # (paired) seeds
     runs: list[str]  # whose records were used
+    profile: str = ""  # the size they have
+    values: Mapping[int, float] = {}  # seed -> what is tested: a difference, a mean, 1 for a collapse
+    shut: str = ""  # why it does not count, where nothing was learned
 
     @property
     def preliminary(self) -> str:
         """"preliminary, n = 3" while there are too few seeds to decide, else ""."""
-        few = self.word != NOT_TESTABLE and self.n < ENOUGH
+        few = self.word not in (NOT_TESTABLE, NOT_LEARNED, NOT_OCCURRED) and self.n < ENOUGH
         return f"preliminary, n = {self.n}" if few else ""
 
 
-Values = Callable[[str, str], Mapping[int, float]]  # (variant, metric) -> seed -> value
+class Judged(NamedTuple):
+    """A headline with both answers."""
+
+    headline: Headline
+    verdict: Verdict | None  # of the claim that decides it
+    details: list[Verdict]  # of all its claims
+
+
+class Seeds(NamedTuple):
+    """The references of one family as tests see them."""
+
+    values: Callable[[str, str, str], Mapping[int, float]]  # (variant, metric, profile) -> seed -> value
+    profiles: Sequence[str]  # the largest first
+    parameters: Callable[[str, str], Mapping[str, Any]] = lambda variant, profile: {}
+    counted: frozenset[str] = frozenset()  # metrics that are 1 in some runs and 0 in others
 
 
 class _Evidence(NamedTuple):
     """A claim with its numbers, before the p-values of its family are adjusted."""
 
     estimate: Estimate
-    p: float
+    word: str  # what the intervals alone say, however few the seeds
+    p: float  # of that word
     runs: list[str]
-    holds: bool  # the whole interval says so
-    fails: bool  # the whole interval says the opposite
-    equal: bool  # no practical difference
-
-    @property
-    def word(self) -> str:
-        """What the intervals alone say, however few the seeds."""
-        return SUPPORTED if self.holds else CONTRADICTED if self.fails else NO_DIFFERENCE if self.equal else UNDECIDED
+    profile: str
+    values: Mapping[int, float]
+    shut: Gate | None
 
 
-def decide(claims: Iterable[Claim], values: Values) -> list[Verdict]:
-    """The verdicts, in the order of the claims.
+def decide(claims: Iterable[Claim], seeds: Seeds, headlines: Sequence[Headline] = (),
+           gates: Sequence[Gate] = ()) -> list[Verdict]:
+    """The verdicts on the claims of one family, in their order.
 
-    Args:
-        values: Gives the references of one and the same profile and data set; seeds are paired by number.
+    Each claim is decided at the largest size that has `ENOUGH` seeds, else at the one with most. The p-values are
+    adjusted by Holm's method over the headlines' tests, and over all others: as many as are listed, whatever has run.
     """
     claims = list(claims)
-    evidence = [None if claim.not_testable else _weigh(claim, values) for claim in claims]
-    adjusted: list[float | None] = [None] * len(claims)
-    for family in {claim.family for claim in claims}:
-        tested = [k for k, (claim, found) in enumerate(zip(claims, evidence, strict=True))
-                  if found and claim.family == family and found.estimate.n >= ENOUGH and isfinite(found.p)]
-        for k, p in zip(tested, holm([evidence[k].p for k in tested]), strict=True):
-            adjusted[k] = p
-    return [_verdict(*parts) for parts in zip(claims, evidence, adjusted, strict=True)]
+    evidence = {claim.id: _weigh(claim, seeds, gates) for claim in claims if not claim.not_testable}
+    heads = {headline.decided_by for headline in headlines}
+    adjusted: dict[str, float] = {}
+    for group in ([name for name in evidence if (name in heads) is leading] for leading in (True, False)):
+        usable = {name for name in group if evidence[name].estimate.n >= ENOUGH and isfinite(evidence[name].p)}
+        found = holm([evidence[name].p if name in usable else 1.0 for name in group])
+        adjusted |= {name: p for name, p in zip(group, found, strict=True) if name in usable}
+    return [_verdict(claim, evidence.get(claim.id), adjusted.get(claim.id)) for claim in claims]
+
+
+def judge(headlines: Iterable[Headline], verdicts: Iterable[Verdict]) -> list[Judged]:
+    """Every headline with the verdict that decides it and those on all its claims."""
+    by_name = {verdict.claim.id: verdict for verdict in verdicts}
+    return [Judged(headline, by_name.get(headline.decided_by), [by_name[name] for name in headline.claims])
+            for headline in headlines]
 
 
 def _verdict(claim: Claim, found: _Evidence | None, p: float | None) -> Verdict:
     if found is None:
         return Verdict(claim, NOT_TESTABLE, "", None, None, 0, [])
-    decided = p is not None and (p < ALPHA or found.word == NO_DIFFERENCE)
-    word = found.word if decided else UNDECIDED
-    so_far = "" if decided or found.word == UNDECIDED else found.word
+    known = (found.estimate, p, found.estimate.n, found.runs, found.profile, found.values)
+    if found.shut:
+        return Verdict(claim, found.shut.word, "", *known, found.shut.says)
+    decided = p is not None and p < ALPHA
+    word, so_far = (found.word, "") if decided else (UNDECIDED, "" if found.word == UNDECIDED else found.word)
     if claim.simulation:
-        word, so_far = (IN_SIMULATION if name == SUPPORTED else name for name in (word, so_far))
-    return Verdict(claim, word, so_far, found.estimate, p, found.estimate.n, found.runs)
+        soft = {SUPPORTED: IN_SIMULATION, CONTRADICTED: FAILS_IN_SIMULATION}
+        word, so_far = (soft.get(name, name) for name in (word, so_far))
+    return Verdict(claim, word, so_far, *known)
 
 
-def _weigh(claim: Claim, values: Values) -> _Evidence:
-    if claim.compare or claim.effect:
-        return _weigh_difference(claim, claim.test, values)
-    test = claim.test
-    by_seed = values(test["variant"], test["metric"])
-    runs = [f"{claim.family}/{test['variant']}/s{seed}" for seed in sorted(by_seed)]
+def _weigh(claim: Claim, seeds: Seeds, gates: Sequence[Gate]) -> _Evidence:
+    tables = {profile: _tested(claim, seeds, profile) for profile in seeds.profiles}
+    profile = next((name for name in tables if len(tables[name]) >= ENOUGH),
+                   max(tables, key=lambda name: len(tables[name]), default=""))  # of equals, the largest
+    by_seed = tables.get(profile, {})
+    runs = [f"{claim.family}/{variant}/s{seed}" for side in claim.sides for variant in side for seed in by_seed]
+    values = list(by_seed.values())
+    if not claim.collapse and claim.metric not in seeds.counted and all(
+            len(set(seeds.values(variant, claim.metric, profile).values())) == 1 for side in claim.sides
+            for variant in side):
+        values = values[:1]  # computed, not trained: the same in every seed
     if claim.collapse:
-        return _weigh_collapse(list(by_seed.values()), test, runs)
-    sign, level = _bound(test)
-    found = mean_interval(by_seed.values(), against=level)
-    low, high = sorted((sign * found.low, sign * found.high))
-    return _Evidence(found, found.p, runs, low >= sign * level, high < sign * level, False)
+        estimate, words = _shares(values)
+    else:
+        estimate, words = _words(claim, values)
+    word, p = min(words.items(), key=lambda item: item[1]) if len(values) > 1 else (UNDECIDED, nan)
+    if word == NO_DIFFERENCE or (word == SUPPORTED and claim.test.get("same")):
+        estimate = mean_interval(values, level=0.90) if p < ALPHA else estimate
+    shut = _shut(claim, seeds, profile, gates) if values and claim.gate else None
+    return _Evidence(estimate, word if p < ALPHA else UNDECIDED, p, runs, profile, by_seed, shut)
+
+
+def _tested(claim: Claim, seeds: Seeds, profile: str) -> dict[int, float]:
+    """Seed -> what is tested: the difference in the claimed direction, the mean, or whether a run collapsed.
+
+    A main effect first averages its variants seed by seed.
+    """
+    tables = [[seeds.values(variant, claim.metric, profile) for variant in side] for side in claim.sides]
+    shared = sorted(set.intersection(*(set(table) for side in tables for table in side)))
+    means = [{seed: sum(table[seed] for table in side) / len(side) for seed in shared} for side in tables]
+    if claim.single:
+        return means[0]
+    if claim.collapse:
+        sign, bound = _bound(claim.test)
+        return {seed: float(sign * value >= sign * bound) for seed, value in means[0].items()}
+    sign = -1 if claim.test.get("lower_is_better") else 1
+    return {seed: sign * (means[0][seed] - means[1][seed]) for seed in shared}
 
 
 def _bound(test: Mapping[str, Any]) -> tuple[int, float]:
@@ -142,41 +231,53 @@ def _bound(test: Mapping[str, Any]) -> tuple[int, float]:
     return (1, test["at_least"]) if "at_least" in test else (-1, test["at_most"])
 
 
-def _weigh_difference(claim: Claim, test: Mapping[str, Any], values: Values) -> _Evidence:
-    """Paired differences in the claimed direction; a main effect first averages its variants seed by seed."""
-    sides = [[test[side]] if isinstance(test[side], str) else list(test[side]) for side in ("better", "worse")]
-    tables = [[values(variant, test["metric"]) for variant in side] for side in sides]
-    seeds = sorted(set.intersection(*(set(table) for side in tables for table in side)))
-    runs = [f"{claim.family}/{variant}/s{seed}" for side in sides for variant in side for seed in seeds]
-    sign = -1 if test.get("lower_is_better") else 1
-    better, worse = ([sum(table[seed] for table in side) / len(side) for seed in seeds] for side in tables)
-    differences = [sign * (one - other) for one, other in zip(better, worse, strict=True)]
-    d, near = mean_interval(differences), mean_interval(differences, level=0.90)
-    margin = test["margin"]
-    inside = near.low > -margin and near.high < margin
-    if test.get("same"):  # supported by equivalence (two one-sided tests), contradicted by a difference that matters
-        p = _equivalence_p(differences, margin) if abs(d.mean) < margin else d.p
-        return _Evidence(near if inside else d, p, runs, inside, d.low > margin or d.high < -margin, False)
-    if "at_least" in test or "at_most" in test:  # the size of the difference, against its bound
+def _words(claim: Claim, values: Sequence[float]) -> tuple[Estimate, dict[str, float]]:
+    """The estimate, and for each word that a t test can give its p-value: two-sided beyond a bound, and of equivalence.
+
+    An interval of 95 % that lies beyond the margin is a p below 0.05; one of 90 % within it likewise.
+    """
+    test = claim.test
+    if len(values) < 2:
+        return mean_interval(values), {}
+    if "at_least" in test or "at_most" in test:  # a level, or the size of a difference
         sign, bound = _bound(test)
-        low, high = sorted((sign * d.low, sign * d.high))
-        p = mean_interval(differences, against=bound).p
-        return _Evidence(d, p, runs, low > sign * bound, high < sign * bound, False)
-    beyond = d.low > margin or d.high < -margin
-    return _Evidence(near if inside and not beyond else d, d.p, runs, d.low > margin, d.high < -margin, inside)
+        signed = [sign * value for value in values]
+        return mean_interval(values, against=bound), {SUPPORTED: 2 * one_sided(signed, sign * bound, above=True),
+                                                      CONTRADICTED: 2 * one_sided(signed, sign * bound, above=False)}
+    margin = test["margin"]
+    better, worse = 2 * one_sided(values, margin, above=True), 2 * one_sided(values, -margin, above=False)
+    if test.get("same"):
+        return mean_interval(values), {SUPPORTED: equivalence(values, margin), CONTRADICTED: min(better, worse)}
+    return mean_interval(values), {SUPPORTED: better, CONTRADICTED: worse, NO_DIFFERENCE: equivalence(values, margin)}
 
 
-def _weigh_collapse(reached: Sequence[float], test: Mapping[str, Any], runs: list[str]) -> _Evidence:
-    """k of n runs, with Wilson's interval; "most" is more than half."""
-    n = len(reached)
-    hits = [value >= test["at_least"] if "at_least" in test else value <= test["at_most"] for value in reached]
-    low, high = wilson(sum(hits), n) if n else (nan, nan)
-    p = float(stats.binomtest(sum(hits), n, 0.5).pvalue) if n else nan
-    found = Estimate(sum(hits) / n if n else nan, low, high, p, n)
-    return _Evidence(found, p, runs, low > 0.5, high < 0.5, False)
+def _shares(reached: Sequence[float]) -> tuple[Estimate, dict[str, float]]:
+    """k of n runs with Wilson's interval; "most" is more than half, by the exact binomial test."""
+    n, hits = len(reached), round(sum(reached))
+    if not n:
+        return Estimate(nan, nan, nan, nan, 0), {}
+    more, less = (min(1.0, 2 * float(stats.binomtest(hits, n, 0.5, side).pvalue)) for side in ("greater", "less"))
+    return Estimate(hits / n, *wilson(hits, n), min(more, less), n), {SUPPORTED: more, CONTRADICTED: less}
 
 
-def _equivalence_p(differences: Sequence[float], margin: float) -> float:
-    """The larger p of the two one-sided t tests "below -margin" and "above margin" (Schuirmann, 1987)."""
-    sides = [mean_interval(differences, against=bound).p for bound in (-margin, margin)]
-    return max(sides) / 2  # one-sided, for a mean between the bounds
+def _shut(claim: Claim, seeds: Seeds, profile: str, gates: Sequence[Gate]) -> Gate | None:
+    """What keeps a claim from counting at this size: none of its variants has learned anything; None if one has."""
+    gate = next((gate for gate in gates if any(fnmatch(claim.metric, pattern) for pattern in gate.metrics)), None)
+    learned = [_learned(gate, variant, seeds, profile) for side in claim.sides for variant in side] if gate else []
+    return gate if learned and not any(each is not False for each in learned) else None
+
+
+def _learned(gate: Gate, variant: str, seeds: Seeds, profile: str) -> bool | None:
+    """Whether a variant beats the baseline by the margin, in the mean over seeds; None if that is not on record."""
+    own, level = seeds.values(variant, gate.by, profile), {0: 0.0}
+    if gate.baseline:
+        named = gate.baseline if isinstance(gate.baseline, str) else next(
+            (name for pattern, name in gate.baseline.items() if fnmatch(variant, pattern)), "")
+        baseline = named.format_map(dict(seeds.parameters(variant, profile)))
+        if variant == baseline:
+            return False
+        level = seeds.values(baseline, gate.by, profile)
+    if not own or not level:
+        return None
+    gain = fmean(own.values()) - fmean(level.values())
+    return gain * (-1 if gate.lower_is_better else 1) >= gate.margin

@@ -150,8 +150,14 @@ class Results:
         self.family = Book.load(self.project).families[family]
 
     @cached_property
+    def all_references(self) -> list[Record]:
+        """Every reference of every profile, the largest first, in the order of `runs.yml`."""
+        return [record for profile in REFERENCE_PROFILES for record in self.of_profile(profile)]
+
+    @cached_property
     def references(self) -> list[Record]:
-        """The one reference of each run: `full` replaces `laptop`, where `one_size` says so when all of them can."""
+        """The one reference of each run that tables compare: `full` replaces `laptop`, where `one_size` says so when
+        all of them can. Those of other sizes stand beside them, see `of_profile`."""
         full, laptop = ({record.run: record for record in self.of_profile(name)} for name in ("full", "laptop"))
         behind = {self.family.compared(laptop[run].variant) for run in set(laptop) - set(full)} - {""}
         ready = {run: record for run, record in full.items() if self.family.compared(record.variant) not in behind}
@@ -161,6 +167,18 @@ class Results:
         """All references of one profile, in the order of `runs.yml`."""
         found = records_below(self.project.references / profile / self.family.name)
         return sorted(found, key=lambda record: (self._place(record), record.seed))
+
+    def seed_values(self, variant: str, metric: str, profile: str) -> dict[int, float]:
+        """Seed -> value over the references of one profile."""
+        return {record.seed: record.value(metric) for record in self._by_variant.get((variant, profile), ())
+                if metric in record.metrics}
+
+    @cached_property
+    def _by_variant(self) -> dict[tuple[str, str], list[Record]]:
+        found: dict[tuple[str, str], list[Record]] = {}
+        for record in self.all_references:
+            found.setdefault((record.variant, record.profile), []).append(record)
+        return found
 
     @cached_property
     def built(self) -> list[Record]:

@@ -59,9 +59,8 @@ def mean_interval(values: Sequence[float], level: float = 0.95, against: float =
     error = float(values.std(ddof=1)) / np.sqrt(n)
     if error <= 1e-12 * max(1.0, abs(mean)):  # equal but for rounding
         return Estimate(mean, mean, mean, 1.0 if np.isclose(mean, against) else 0.0, n, level)
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
-    p = 2 * float(stats.t.sf(abs(mean - against) / error, n - 1))
-    return Estimate(mean, mean - half, mean + half, p, n, level)
+    found = stats.ttest_1samp(values, against)
+    return Estimate(mean, *map(float, found.confidence_interval(level)), float(found.pvalue), n, level)
 
 
 def paired_difference(a: Mapping[int, float] | Sequence[float], b: Mapping[int, float] | Sequence[float],
@@ -94,15 +93,25 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def one_sided(values: Sequence[float], bound: float, above: bool) -> float:
+    """The p-value of Student's t test that the true mean is beyond `bound`; runs that all agree are certain.
+
+    Args:
+        above: Beyond means above; otherwise below.
+    """
+    values = np.asarray(list(values), dtype=float)
+    if np.ptp(values) <= 1e-12 * max(1.0, abs(float(values.mean()))):
+        return 0.0 if (values.mean() > bound if above else values.mean() < bound) else 1.0
+    return float(stats.ttest_1samp(values, bound, alternative="greater" if above else "less").pvalue)
+
+
+def equivalence(values: Sequence[float], margin: float) -> float:
+    """The larger p of the two one-sided t tests "above -margin" and "below margin" (Schuirmann, 1987)."""
+    return max(one_sided(values, -margin, above=True), one_sided(values, margin, above=False))
+
+
 def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval (1927) for a share, k of n."""
+    """Wilson's score interval (1927) for a share, k of n; of nothing, all there is."""
     if not 0 <= k <= n:
         raise ValueError(f"{k} of {n} is not a share")
-    if n == 0:
-        return 0.0, 1.0
-    z = float(stats.norm.ppf((1 + level) / 2))
-    share, weight = k / n, z * z / n
-    middle = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * np.sqrt(share * (1 - share) / n + weight / (4 * n))
-    # exact at the ends, where rounding would leave 1e-17
-    return 0.0 if k == 0 else float(middle - half), 1.0 if k == n else float(middle + half)
+    return tuple(stats.binomtest(k, n).proportion_ci(level, method="wilson")) if n else (0.0, 1.0)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from scipy import stats
 
-from htcv_lib.runs.claim_files import TESTS, load_claims, read_claims
-from htcv_lib.runs.claims import ENOUGH, WORDS, Claim, decide
+from htcv_lib.runs.claim_files import TESTS, load_claims, load_files, read_file
+from htcv_lib.runs.claims import ENOUGH, WORDS, Claim, Gate, Headline, Seeds, decide, judge
 from htcv_lib.runs.freshness import chapter_inputs
 from htcv_lib.runs.plan import Book, Family
 from htcv_lib.runs.project import Project
@@ -32,8 +33,13 @@ def runs_with(**means):
     return lambda variant, metric: table.get(variant, {})
 
 
-def first(the_claim: Claim, values):
-    return decide([the_claim], values)[0]
+def seeds_from(values, **extra) -> Seeds:
+    """References of one size, from (variant, metric) -> seed -> value."""
+    return Seeds(lambda variant, metric, profile: values(variant, metric), ["full"], **extra)
+
+
+def first(the_claim: Claim, values, **extra):
+    return decide([the_claim], seeds_from(values, **extra))[0]
 
 
 @pytest.mark.parametrize(("a", "word"), [
@@ -53,12 +59,21 @@ def test_a_real_but_small_difference_is_not_support():
     assert verdict.word == "no practical difference"
 
 
-def test_nine_seeds_give_an_estimate_and_a_leaning_but_no_verdict():
+@pytest.mark.parametrize(("n", "said"), [(4, ("undecided", "supported", "preliminary, n = 4")),
+                                         (5, ("supported", "", ""))])
+def test_from_five_pairs_on_the_p_value_decides_and_fewer_only_lean(n, said):
     values = runs_with(a=0.72, b=0.7)
-    verdict = first(claim(compare=PAIR), lambda variant, metric: dict(list(values(variant, metric).items())[:9]))
-    assert (verdict.word, verdict.so_far) == ("undecided", "supported")
-    assert verdict.preliminary == "preliminary, n = 9"
-    assert verdict.p_adjusted is None
+    verdict = first(claim(compare=PAIR), lambda variant, metric: dict(list(values(variant, metric).items())[:n]))
+    assert (verdict.word, verdict.so_far, verdict.preliminary) == said
+    assert (verdict.p_adjusted is None) is (n < ENOUGH)
+
+
+def test_a_difference_is_held_against_the_margin_and_not_against_zero():
+    values = runs_with(a=0.7065, b=0.7)
+    verdict = first(claim(compare=PAIR), values)
+    differences = [values("a", "")[seed] - values("b", "")[seed] for seed in range(10)]
+    assert verdict.p_adjusted == pytest.approx(2 * stats.ttest_1samp(differences, 0.005, alternative="greater").pvalue)
+    assert dict(verdict.values) == pytest.approx(dict(enumerate(differences)))
 
 
 def test_so_far_needs_the_whole_interval():
@@ -99,9 +114,9 @@ def test_a_causal_guess_is_not_testable_whatever_the_runs_say():
     assert (verdict.word, verdict.estimate, verdict.p_adjusted) == ("not testable", None, None)
 
 
-def test_on_substitute_data_support_only_holds_in_simulation():
+def test_on_substitute_data_a_claim_holds_or_fails_in_simulation():
     assert first(claim(compare=PAIR, simulation=True), runs_with(a=0.72, b=0.7)).word == "holds in simulation"
-    assert first(claim(compare=PAIR, simulation=True), runs_with(a=0.68, b=0.7)).word == "contradicted"
+    assert first(claim(compare=PAIR, simulation=True), runs_with(a=0.68, b=0.7)).word == "fails in simulation"
 
 
 @pytest.mark.parametrize(("a", "word"), [(0.7, "supported"), (0.72, "contradicted"), (0.68, "contradicted"),
@@ -149,15 +164,26 @@ def test_collapses_are_counted_with_wilsons_interval(collapsed, word, low):
     assert verdict.estimate.low == pytest.approx(low, abs=1e-4)
 
 
-def test_holm_counts_the_decided_claims_of_one_family_only():
+def test_what_is_computed_and_not_trained_is_one_value_however_many_seeds():
+    single = {"variant": "a", "metric": "accuracy", "at_least": 0.7}
+    verdict = first(claim(single=single), lambda *_: dict.fromkeys(range(10), 0.9))
+    assert (verdict.word, verdict.so_far, verdict.n) == ("undecided", "", 1)
+    counted = first(claim(single=single), lambda *_: dict.fromkeys(range(10), 0.9), counted=frozenset({"accuracy"}))
+    assert (counted.word, counted.n) == ("supported", 10)
+
+
+def test_holm_counts_what_is_listed_headlines_apart_from_the_rest_whatever_has_run():
     offsets = (0.02, 0.0, 0.03, -0.01, 0.02, 0.0, 0.03, 0.0, 0.01, 0.01)
-    noisy = {seed: 0.7 + offset for seed, offset in enumerate(offsets)}
-    table = {"a": noisy, "b": dict.fromkeys(range(10), 0.7), "few": {0: 0.9}}
-    claims = [claim(compare=PAIR), claim(id="again", compare=PAIR), claim(id="other", family="else", compare=PAIR),
-              claim(id="few", compare={**PAIR, "better": "few"})]
-    one, two, other, few = decide(claims, lambda variant, metric: table[variant])
-    assert one.p_adjusted == two.p_adjusted == pytest.approx(2 * other.p_adjusted)
+    table = {"a": {seed: 0.72 + offset for seed, offset in enumerate(offsets)}, "b": dict.fromkeys(range(10), 0.7),
+             "few": {0: 0.9}}
+    claims = [claim(compare=PAIR), claim(id="again", compare=PAIR), claim(id="head", compare=PAIR),
+              claim(id="few", compare={**PAIR, "better": "few"}), claim(id="why", not_testable="a guess")]
+    seeds, headline = seeds_from(lambda variant, metric: table[variant]), Headline("h", "toy", "So.", ("head",), "head")
+    one, two, head, few, _ = decide(claims, seeds, [headline])
+    assert one.p_adjusted == two.p_adjusted == pytest.approx(3 * head.p_adjusted)
     assert few.p_adjusted is None
+    (judged,) = judge([headline], decide(claims, seeds, [headline]))
+    assert judged.verdict == head and judged.details == [head]
 
 
 def test_a_claim_that_holds_alone_may_be_undecided_among_many():
@@ -167,10 +193,44 @@ def test_a_claim_that_holds_alone_may_be_undecided_among_many():
 
     def word(count):
         claims = [claim(id=str(k), compare=pair) for k in range(count)]
-        return decide(claims, lambda variant, metric: table[variant])[0].word
+        return decide(claims, seeds_from(lambda variant, metric: table[variant]))[0].word
 
     assert word(1) == "supported"
     assert word(200) == "undecided"
+
+
+@pytest.mark.parametrize(("large", "small", "said"), [(5, 10, ("large", 5)), (4, 10, ("small", 10)),
+                                                      (3, 3, ("large", 3)), (0, 2, ("small", 2))])
+def test_a_claim_is_decided_at_the_largest_size_that_has_the_seeds(large, small, said):
+    sizes = {"large": large, "small": small}
+    values = runs_with(a=0.72, b=0.7)
+    seeds = Seeds(lambda variant, metric, profile: dict(list(values(variant, metric).items())[:sizes[profile]]),
+                  ["large", "small"])
+    (verdict,) = decide([claim(compare=PAIR)], seeds)
+    assert (verdict.profile, verdict.n) == said
+
+
+GATE = Gate(["acc*"], "accuracy", "Neither beats nothing.", 0.1, "nothing-{kind}")
+
+
+@pytest.mark.parametrize(("nothing", "word"), [(0.5, "supported"), (0.615, "supported"), (0.65, "neither learned it")])
+def test_a_comparison_counts_only_if_one_side_has_learned_something(nothing, word):
+    values = runs_with(a=0.72, b=0.7, **{"nothing-x": nothing})
+    seeds = seeds_from(values, parameters=lambda variant, profile: {"kind": "x"})
+    (verdict,) = decide([claim(compare=PAIR)], seeds, gates=[GATE])
+    assert (verdict.word, verdict.shut) == (word, "" if word == "supported" else GATE.says)
+    (about_failing,) = decide([claim(compare=PAIR, gate=False)], seeds, gates=[GATE])
+    assert about_failing.word == "supported"
+
+
+def test_a_gate_may_name_baselines_by_pattern_and_lets_pass_what_it_cannot_see():
+    values = runs_with(a=0.72, b=0.7, low=0.71, **{"low-b": 0.2})
+    pair = claim(compare={**PAIR, "better": "low-b", "worse": "b"})
+    gate = Gate(["*"], "accuracy", "No.", 0.05, {"low*": "b", "*": "low"}, word="did not occur")
+    (verdict,) = decide([pair], seeds_from(values), gates=[gate])
+    assert verdict.word == "did not occur"
+    (open_gate,) = decide([pair], seeds_from(values), gates=[Gate(["*"], "accuracy", "No.", 0.05, "unrecorded")])
+    assert open_gate.word == "contradicted"
 
 
 SENTENCE = {"observation": "A is better.", "a": "A is better by accuracy."}
@@ -181,7 +241,7 @@ def load(tmp_path: Path, *sentences, family: Family | None = None, **top) -> lis
     """The claims of a file with these sentences in one place."""
     path = tmp_path / "toy.yml"
     path.write_text(yaml.safe_dump({"report": "f", **top, "sections": {"s": {"w": list(sentences)}}}, sort_keys=False))
-    return read_claims(path, family)
+    return read_file(path, family).claims
 
 
 def test_a_sentence_with_one_test_is_one_claim(tmp_path):
@@ -256,7 +316,7 @@ def test_a_file_with_a_mistake_is_refused_by_name(tmp_path, text, message):
     path = tmp_path / "toy.yml"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
-        read_claims(path)
+        read_file(path)
 
 
 def test_two_claims_with_one_id_are_refused(tmp_path):
@@ -297,20 +357,20 @@ def test_a_chapter_depends_on_the_claims_of_its_own_family(toy):
     assert chapter_inputs(toy, "toy", []) != before
 
 
-def test_every_test_of_the_book_can_be_decided_by_the_seeds_of_profile_full():
+def test_every_headline_of_the_book_can_be_decided_by_the_seeds_of_profile_full():
     seeds = Counter(run.name.rpartition("/")[0] for run in Book.load(BOOK).runs("full", None))
     few = set()
-    for claim in load_claims(BOOK):
-        sides = [claim.test[key] for key in ("better", "worse", "variant") if key in claim.test]
-        variants = [name for side in sides for name in ([side] if isinstance(side, str) else side)]
-        few |= {name for name in (f"{claim.family}/{variant}" for variant in variants) if seeds[name] < ENOUGH}
+    for family, file in load_files(BOOK).items():
+        decisive = {headline.decided_by for headline in file.headlines}
+        variants = {v for claim in file.claims if claim.id in decisive for side in claim.sides for v in side}
+        few |= {f"{family}/{variant}" for variant in variants if seeds[f"{family}/{variant}"] < ENOUGH}
     assert sorted(few) == []
 
 
 def test_the_book_lists_every_observation_of_session_18_and_its_claims_can_be_decided():
     claims = load_claims(BOOK, "pets_unet")
     assert {c.where for c in claims} == {f"Part A, observation {k}" for k in (1, 2, 3)}
-    verdicts = decide(claims, lambda variant, metric: {seed: 0.7 + seed / 1000 for seed in range(10)})
+    verdicts = decide(claims, seeds_from(lambda variant, metric: {seed: 0.7 + seed / 1000 for seed in range(10)}))
     assert {verdict.word for verdict in verdicts} <= set(WORDS)
     assert all(c.margin == {"accuracy": 0.005, "mean_iou": 0.01}[c.metric] for c in claims if not c.not_testable)
     assert set(TESTS) >= {name for c in claims for name in TESTS if getattr(c, name)}
@@ -325,6 +385,6 @@ def test_the_book_lists_part_b_of_session_18_from_its_goal_to_its_last_observati
     places = dict.fromkeys(c.where.removeprefix("Part B, ") for c in claims)
     assert list(places) == ["introduction", "structure, purpose of the label loss", "settings of the CIFAR10 VAE",
                             "observation 1", "observation 2", "observation 3"]  # in the report's order
-    verdicts = decide(claims, lambda variant, metric: {seed: 0.7 + seed / 1000 for seed in range(10)})
+    verdicts = decide(claims, seeds_from(lambda variant, metric: {seed: 0.7 + seed / 1000 for seed in range(10)}))
     assert {verdict.word for verdict in verdicts} <= set(WORDS)
     assert all(c.margin == MARGINS[c.metric] for c in claims if c.compare)
