@@ -15,15 +15,16 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
 from htcv_lib.runs.build import BuildReport, active_profile
+from htcv_lib.runs.claims import Judged, Verdict
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.freshness import RunState, changed_since, run_states
-from htcv_lib.runs.plan import REFERENCE_PROFILES, Book, Family, PlanError, PlannedRun, split_name
+from htcv_lib.runs.plan import PROFILES, REFERENCE_PROFILES, Book, Family, PlanError, PlannedRun, split_name
 from htcv_lib.runs.project import Project, cpu_name, cuda_devices, git_state
-from htcv_lib.runs.records import Record, Results
+from htcv_lib.runs.records import Record, Results, share_of_report
 
 WATCHED = ("book/runs/**/record.json", "book/claims/*.yml", "notebooks/*/*.yml", "notebooks/*/*.ipynb",
            "data_manifests/*.yaml", "htcv_lib/**/*.py", "book/_ext/*.py",
-           *(f"runs/{profile}/**/record.json" for profile in ("quick", "laptop", "full", "paper")))
+           *(f"runs/{profile}/**/record.json" for profile in PROFILES))
 
 
 class BookState:
@@ -56,6 +57,14 @@ class BookState:
     def built(self) -> dict[str, Record]:
         """Run name -> what this build shows as its own."""
         return dict(self.report.built) if self.report else {}
+
+    def reference(self, run: str, profile: str = "") -> Record | None:
+        """The reference of a run in one profile; without one, that which tables compare."""
+        if not profile:
+            return self.references.get(run)
+        family, variant, seed = split_name(run)
+        return next((record for record in self.results(family).of_profile(profile)
+                     if (record.variant, record.seed) == (variant, seed)), None)
 
     def record(self, run: str) -> Record | None:
         """What a run's page shows: this build's record, else the reference."""
@@ -100,6 +109,20 @@ class BookState:
         return project_verdicts(self.project)
 
     @cached_property
+    def headlines(self) -> list[Judged]:
+        """The conclusions of all reports with both answers, in the order of the book."""
+        from htcv_lib.runs.chapter import judged
+
+        return judged(self.project, self.verdicts)
+
+    def share_of_report(self, verdict: Verdict) -> str | None:
+        """"1 : 600": the compute of one training behind a verdict against that of the report's own; None if unknown."""
+        family = self.family(verdict.claim.family)
+        records = [record for run in verdict.runs if (record := self.reference(run, verdict.profile))]
+        shares = [share for record in records if (share := share_of_report(record, family))]
+        return spell_share(max(shares)) if shares else None
+
+    @cached_property
     def commit(self) -> str:
         return git_state(self.project.root)[0]
 
@@ -113,6 +136,12 @@ class BookState:
         """Date of the build; `SOURCE_DATE_EPOCH` is honoured."""
         epoch = os.environ.get("SOURCE_DATE_EPOCH")
         return (datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)).strftime("%Y-%m-%d")
+
+
+def spell_share(share: float) -> str:
+    """0.0016 -> "1 : 600", to one digit; 1.4 -> "1 : 1"."""
+    times = 1 / share
+    return f"1 : {float(f'{times:.1g}'):,.0f}" if times > 1 else f"{float(f'{share:.1g}'):,.0f} : 1"
 
 
 def state(app: Sphinx) -> BookState:

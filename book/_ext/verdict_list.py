@@ -4,11 +4,12 @@ The words are decided in `htcv_lib.runs.claims`, from references alone; here the
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
-from math import isfinite
+from math import inf, isfinite
+from pathlib import Path
 
-from book_state import BookState, link, run_page, track
+from book_state import BookState, link, run_page, state, track
 from docutils import nodes
 from html_parts import anchor, badge, calm, in_a_sentence, raw, slug
 from sphinx.application import Sphinx
@@ -16,20 +17,36 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from htcv_lib.runs.claims import CONTRADICTED, IN_SIMULATION, NO_DIFFERENCE, SUPPORTED, WORDS, Verdict
+from htcv_lib.runs.chapter import published_claims
+from htcv_lib.runs.claims import (
+    CONTRADICTED,
+    ENOUGH,
+    FAILS_IN_SIMULATION,
+    IN_SIMULATION,
+    NO_DIFFERENCE,
+    SUPPORTED,
+    WORDS,
+    Judged,
+    Verdict,
+)
 from htcv_lib.runs.plan import UNITLESS, Family
+from htcv_lib.runs.records import write_json
 
 logger = logging.getLogger(__name__)
 NONE_YET = "No claim has been judged yet."
 PAGE = "book/claims"
 REVISED = "Its test was chosen or changed after its first results were known."
+NO_TEST = "no rerun can tell"  # the word of a headline that no test decides
 SO_FAR = {SUPPORTED: "so far supported", IN_SIMULATION: "so far holding in simulation",
-          NO_DIFFERENCE: "so far no practical difference", CONTRADICTED: "so far contradicted"}
-SPOKEN = [word for known in WORDS for word in (known, SO_FAR.get(known)) if word]  # the order of the bar
+          NO_DIFFERENCE: "so far no practical difference", CONTRADICTED: "so far contradicted",
+          FAILS_IN_SIMULATION: "so far failing in simulation"}
+SPOKEN = [word for known in WORDS for word in (known, SO_FAR.get(known)) if word] + [NO_TEST]  # the order of the bar
+ANSWER = {"true": "true of its own files", "false": "false by its own files", "not shown": "not shown by its files"}
+WIDE, HIGH, EDGE = 150, 26, 6  # of a bar, in pixels
 
 
 class VerdictBar(SphinxDirective):
-    """Counts over all families, over the one named, or over one of its sections, each a link that shows its claims."""
+    """Counts over all families, over the one named, or over one of its sections, each a link that shows its own."""
 
     optional_arguments = 2
     final_argument_whitespace = True
@@ -37,26 +54,32 @@ class VerdictBar(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
         html = verdict_bar(self.env, state, *self.arguments)
-        notes = "" if self.arguments else chosen_notes(chosen_verdicts(state))
+        notes = "" if self.arguments else chosen_notes(words(state))
         return [raw(html, notes)] if html else [calm(NONE_YET)]
 
 
 class Claims(SphinxDirective):
-    """Every claim of a family, or of one of its sections, in the report's order."""
+    """The headlines of a family, or of one section of its report; on the page of claims with all their tests below.
+
+    A family without headlines has the list of its claims.
+    """
 
     optional_arguments = 2
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
-        chosen = chosen_verdicts(state, *self.arguments)
-        track(self.env, (record for verdict in chosen for name in verdict.runs
-                         if (record := state.references.get(name))))
-        if not chosen:
+        verdicts, headlines = chosen_verdicts(state, *self.arguments), chosen_headlines(state, *self.arguments)
+        track(self.env, (record for verdict in verdicts for name in verdict.runs
+                         if (record := state.reference(name, verdict.profile))))
+        if not verdicts:
             return [calm(NONE_YET)]
-        anchors = self.env.docname == PAGE  # identifiers are unique in the book: only here
-        notes = "" if anchors else chosen_notes(chosen, *self.arguments)  # there, the bar of all families has them
-        items = (claim_item(self.env, state, verdict, anchors) for verdict in chosen)
+        here = self.env.docname == PAGE  # identifiers are unique in the book: only here
+        # there, the bar of all families has the notes
+        notes = "" if here else chosen_notes(words(state, *self.arguments), *self.arguments)
+        if headlines:
+            return [raw(notes, headline_table(self.env, state, headlines, here))]
+        items = (claim_item(self.env, state, verdict, here, "htcv-judged") for verdict in verdicts)
         return [raw(notes, '<ol class="htcv-claims">', *items, "</ol>")]
 
 
@@ -66,12 +89,28 @@ def chosen_verdicts(state: BookState, family: str = "", section: str = "") -> li
             if section in ("", verdict.claim.report["section"])]
 
 
+def chosen_headlines(state: BookState, family: str = "", section: str = "") -> list[Judged]:
+    """Those of a family, and of the section in which the claim that decides them stands, else their first."""
+    return [judged for judged in state.headlines if family in ("", judged.headline.family)
+            and section in ("", (judged.verdict or judged.details[0]).claim.report["section"])]
+
+
+def words(state: BookState, family: str = "", section: str = "") -> dict[str, int]:
+    """Word -> how many headlines, or claims of families without any, in the order of the bar."""
+    headlines = chosen_headlines(state, family, section)
+    grouped = {judged.headline.family for judged in headlines}
+    found = Counter(headline_word(judged) for judged in headlines)
+    found.update(spoken(verdict) for verdict in chosen_verdicts(state, family, section)
+                 if verdict.claim.family not in grouped)
+    return {word: found[word] for word in SPOKEN if word in found}
+
+
 def verdict_bar(env: BuildEnvironment, state: BookState, family: str = "", section: str = "") -> str:
     """A bar of coloured parts and, below, the counts in words; empty if nothing has been judged.
 
-    The bar of a family links to the list of claims on its own page, that of all families to the page of claims.
+    The bar of a family links to the list on its own page, that of all families to the page of claims.
     """
-    counts = count(chosen_verdicts(state, family, section))
+    counts = words(state, family, section)
     if not counts:
         return ""
     page = "" if family else link(env, PAGE)
@@ -80,24 +119,94 @@ def verdict_bar(env: BuildEnvironment, state: BookState, family: str = "", secti
     items = "".join(f'<li class="htcv-is-{slug(word)}">'
                     f"{anchor(f'{number} {word}', f'{page}#{note_anchor(word, family, section)}')}</li>"
                     for word, number in counts.items())
-    total = sum(counts.values())
-    return (f'<div class="htcv-verdicts"><p class="htcv-verdicts-title">How {total} '
-            f'{"claim" if total == 1 else "claims"} fared</p><div class="htcv-bar" aria-hidden="true">{parts}</div>'
-            f"<ul>{items}</ul></div>")
+    total, what = sum(counts.values()), "conclusion" if chosen_headlines(state, family, section) else "claim"
+    return (f'<div class="htcv-verdicts"><p class="htcv-verdicts-title">How {total} {what}{"s" * (total != 1)} fared '
+            f'in our reruns</p><div class="htcv-bar" aria-hidden="true">{parts}</div><ul>{items}</ul></div>')
 
 
-def count(verdicts: Iterable[Verdict]) -> dict[str, int]:
-    """Word -> how many claims, in the order of the bar."""
-    counts = Counter(spoken(verdict) for verdict in verdicts)
-    return {word: counts[word] for word in SPOKEN if word in counts}
-
-
-def chosen_notes(verdicts: Iterable[Verdict], family: str = "", section: str = "") -> str:
-    """One hidden line for each word, where the bar's links lead: once there, it shows and others' claims do not
-    (`.htcv-only` in book.css)."""
+def chosen_notes(counts: Mapping[str, int], family: str = "", section: str = "") -> str:
+    """One hidden line for each word, where the bar's links lead: once there, it shows and others do not (`.htcv-only`
+    in book.css)."""
     return "".join(f'<p class="htcv-only htcv-is-{slug(word)}" id="{note_anchor(word, family, section)}">'
-                   f'Showing {number} {"claim" if number == 1 else "claims"}: {badge(word)} '
-                   '<a href="#">Show all</a></p>' for word, number in count(verdicts).items())
+                   f'Showing {number}: {badge(word)} <a href="#">Show all</a></p>' for word, number in counts.items())
+
+
+def headline_table(env: BuildEnvironment, state: BookState, headlines: Iterable[Judged], here: bool) -> str:
+    """One row a headline: the report's conclusion, both answers, and what was measured; `here`, all tests below it."""
+    head = "".join(f'<th scope="col">{text}</th>' for text in
+                   ("The report concludes", "In its own files", "In our reruns", "Measured, against the margin"))
+    rows = "".join(headline_rows(env, state, judged, here) for judged in headlines)
+    return (f'<table class="htcv-headlines"><thead><tr>{head}</tr></thead>{rows}</table>')
+
+
+def headline_rows(env: BuildEnvironment, state: BookState, judged: Judged, here: bool) -> str:
+    headline, verdict = judged.headline, judged.verdict
+    word, family = headline_word(judged), state.family(headline.family)
+    place = f' id="{headline_anchor(headline.family, headline.id)}"' if here else ""
+    see = headline.report.get("see", "")
+    because = escape(headline.report["because"])
+    if see:
+        because += " " + anchor("Evidence", f"{link(env, 'book/errata')}#{see}")
+    files = f'{badge(ANSWER[headline.report["word"]])}<span class="htcv-said">{because}</span>'
+    measured_html = size = ""
+    if verdict:
+        text = escape(measured(verdict, family, recorded_runs(state, verdict)))
+        measured_html = f'{interval_bar(verdict)}<span class="htcv-said">{text}</span>'
+        size = size_badge(state, verdict)
+    says = escape(headline.says)
+    if not here:
+        says = anchor(headline.says, f"{link(env, PAGE)}#{headline_anchor(headline.family, headline.id)}")
+    row = (f'<tr><th scope="row"{place}>{says}</th><td>{files}</td><td>{badge(word)}{size}</td>'
+           f"<td>{measured_html}</td></tr>")
+    if here:
+        items = "".join(claim_item(env, state, detail, here) for detail in judged.details)
+        count = len(judged.details)
+        row += (f'<tr class="htcv-tests"><td colspan="4"><details><summary>{count} test{"s" * (count != 1)} of '
+                f'sentences behind it</summary><ol class="htcv-claims">{items}</ol></details></td></tr>')
+    return f'<tbody class="htcv-judged htcv-is-{slug(word)}">{row}</tbody>'
+
+
+def headline_word(judged: Judged) -> str:
+    return spoken(judged.verdict) if judged.verdict else NO_TEST
+
+
+def headline_anchor(family: str, name: str) -> str:
+    return f"headline-{slug(family)}-{slug(name)}"
+
+
+def size_badge(state: BookState, verdict: Verdict) -> str:
+    """The size of the runs as a share of the report's compute: "laptop, 1 : 600"."""
+    if not verdict.runs:
+        return ""
+    share = state.share_of_report(verdict)
+    text = verdict.profile if share is None else f"{verdict.profile}, {share}"
+    return f'<span class="htcv-size" title="compute of one training, ours to the report&#39;s">{escape(text)}</span>'
+
+
+def interval_bar(verdict: Verdict) -> str:
+    """The values and, from five on, their interval, against the margin or the bound: a small picture, empty if there
+    are no values."""
+    values, test = list(verdict.values.values()), verdict.claim.test
+    if not values or verdict.claim.collapse:
+        return ""
+    bound = test.get("at_least", test.get("at_most"))
+    marks = [bound] if bound is not None else [-test["margin"], test["margin"]]
+    ends = [verdict.estimate.low, verdict.estimate.high] if len(values) >= ENOUGH else []
+    inside = [number for number in (*values, *ends, *marks, 0.0 if bound is None else bound) if isfinite(number)]
+    low, high = min(inside), max(inside)
+    reach = (high - low) or abs(high) or 1.0
+
+    def x(number: float) -> float:
+        return round(EDGE + (number - low) / reach * (WIDE - 2 * EDGE), 1)
+
+    zone = (f'<rect class="htcv-zone" x="{x(marks[0])}" y="0" width="{round(x(marks[-1]) - x(marks[0]), 1)}" '
+            f'height="{HIGH}"/>' if bound is None else
+            f'<line class="htcv-bound" x1="{x(bound)}" x2="{x(bound)}" y1="0" y2="{HIGH}"/>')
+    line = (f'<line class="htcv-interval" x1="{x(ends[0])}" x2="{x(ends[1])}" y1="{HIGH / 2}" y2="{HIGH / 2}"/>'
+            if ends else "")
+    dots = "".join(f'<circle cx="{x(value)}" cy="{HIGH / 2}" r="2.5"/>' for value in values if isfinite(value))
+    return (f'<svg class="htcv-interval-bar" viewBox="0 0 {WIDE} {HIGH}" width="{WIDE}" height="{HIGH}" '
+            f'aria-hidden="true">{zone}{line}{dots}</svg>')
 
 
 def note_anchor(word: str, family: str = "", section: str = "") -> str:
@@ -109,7 +218,7 @@ def spoken(verdict: Verdict) -> str:
     return SO_FAR.get(verdict.so_far, verdict.word)
 
 
-def claim_item(env: BuildEnvironment, state: BookState, verdict: Verdict, anchors: bool) -> str:
+def claim_item(env: BuildEnvironment, state: BookState, verdict: Verdict, anchors: bool, extra: str = "") -> str:
     """One claim: what was said, what we tested, what came out, which runs say so."""
     claim = verdict.claim
     place = f' id="{claim_anchor(verdict)}"' if anchors else ""
@@ -123,7 +232,8 @@ def claim_item(env: BuildEnvironment, state: BookState, verdict: Verdict, anchor
         f'<p class="htcv-said">{REVISED}</p>' if claim.revised else "",
         decided_by(env, state, verdict.runs),
     ]
-    return f'<li class="htcv-claim htcv-is-{slug(spoken(verdict))}"{place}>{"".join(lines)}</li>'
+    classes = " ".join(filter(None, ("htcv-claim", extra, f"htcv-is-{slug(spoken(verdict))}")))
+    return f'<li class="{classes}"{place}>{"".join(lines)}</li>'
 
 
 def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
@@ -138,20 +248,26 @@ def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
     if estimate is None or not verdict.n:
         return (f"its recorded runs ({recorded}) leave nothing to measure" if recorded
                 else "its runs have not been recorded yet")
-    found = [verdict.preliminary or f"n = {verdict.n}"]
+    found = [verdict.shut] if verdict.shut else []
+    found.append(verdict.preliminary or f"n = {verdict.n}")
     if claim.collapse:
         hits = round(estimate.mean * verdict.n)
-        return "; ".join([*found, f"{hits} of {verdict.n} runs (95 % interval {estimate.low:.0%} to "
-                          f"{estimate.high:.0%} of runs); claimed: more than half"])
+        likely = f" (95 % interval {estimate.low:.0%} to {estimate.high:.0%} of runs)" if verdict.n >= ENOUGH else ""
+        return "; ".join([*found, f"{hits} of {verdict.n} runs{likely}; claimed: more than half"])
     test = claim.test
     difference = bool(claim.compare or claim.effect)
     about = family.metrics.get(claim.metric, {}) if family else {}
     spec, unit = about.get("format", ".3g"), about.get("unit", "")
     unit = "" if unit in UNITLESS else f" {unit}"
-    ends = [spell(end, spec, difference) for end in (estimate.low, estimate.high) if isfinite(end)]
-    interval = f" ({100 * estimate.level:.0f} % interval {' to '.join(ends)})" if len(ends) == 2 else ""
     title = in_a_sentence(about.get("title", claim.metric))
-    found.append(f"{title} {spell(estimate.mean, spec, difference)}{unit}{interval}")
+    if verdict.n < ENOUGH:  # too few for an interval: the values themselves
+        said = ", ".join(spell(value, spec, difference) for value in list(verdict.values.values())[:verdict.n])
+        found.append(f"{title} {said}{unit}")
+    else:
+        floor, top = ((-1.0 if difference else 0.0), 1.0) if about.get("unit") == "fraction" else (-inf, inf)
+        ends = " to ".join(spell(min(top, max(floor, end)), spec, difference) for end in (estimate.low, estimate.high))
+        found.append(f"{title} {spell(estimate.mean, spec, difference)}{unit} "
+                     f"({100 * estimate.level:.0f} % interval {ends})")
     for key, word in (("margin", "margin"), ("at_least", "claimed: at least"), ("at_most", "claimed: at most")):
         if key in test and not (key == "margin" and {"at_least", "at_most"} & set(test)):
             found.append(f"{word} {spell(test[key], spec, difference).lstrip('+')}{unit}")
@@ -187,7 +303,15 @@ def claim_anchor(verdict: Verdict) -> str:
     return f"claim-{slug(verdict.claim.family)}-{slug(str(verdict.claim.id))}"
 
 
+def write_claims(app: Sphinx, exception: Exception | None) -> None:
+    """`claims.json` beside the pages: every test with its values, for whoever wants to check."""
+    shown = state(app)
+    if exception is None and app.builder.format == "html" and shown.verdicts:
+        write_json(Path(app.outdir) / "claims.json", published_claims(shown.project, shown.verdicts))
+
+
 def setup(app: Sphinx) -> dict:
+    app.connect("build-finished", write_claims)
     app.add_directive("verdict-bar", VerdictBar)
     app.add_directive("claims", Claims)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,13 +4,15 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from htcv_lib.runs.claim_files import load_files
-from htcv_lib.runs.claims import Judged, Seeds, Verdict, decide, judge
+from htcv_lib.runs.claim_files import TESTS, load_files
+from htcv_lib.runs.claims import ALPHA, ENOUGH, Judged, Seeds, Verdict, decide, judge
 from htcv_lib.runs.display import show, show_frames
 from htcv_lib.runs.plan import REFERENCE_PROFILES, Book
 from htcv_lib.runs.project import Project
@@ -112,3 +114,34 @@ def seeds_of(results: Results) -> Seeds:
     parameters = {(record.variant, record.profile): record.parameters for record in results.all_references}
     counted = frozenset(name for name, about in results.family.metrics.items() if about.get("unit") == "runs")
     return Seeds(results.seed_values, REFERENCE_PROFILES, lambda *of: parameters.get(of, {}), counted)
+
+
+def published_claims(project: Project, verdicts: Mapping[str, list[Verdict]]) -> dict[str, Any]:
+    """All that somebody needs to decide every claim again: `claims.json`. Numbers are as they were computed."""
+    commits = {(record.run, record.profile): record.data.get("commit", "") for family in verdicts
+               for record in Results(family, project).all_references}
+    leading = {(each.headline.family, each.headline.decided_by): each.headline.id for each in judged(project, verdicts)}
+    tests = []
+    for family, found in verdicts.items():
+        for verdict in found:
+            claim, estimate = verdict.claim, verdict.estimate
+            kind = next((name for name in TESTS if getattr(claim, name)), "")
+            tests.append({
+                "id": claim.id, "family": family, "where": claim.where, "says": claim.says,
+                "statement": claim.statement, "kind": kind, "test": dict(claim.test),
+                "not_testable": claim.not_testable, "simulation": claim.simulation, "revised": claim.revised,
+                "decides": leading.get((family, claim.id), ""),
+                "word": verdict.word, "so_far": verdict.so_far, "shut": verdict.shut, "profile": verdict.profile,
+                "values": {str(seed): value for seed, value in verdict.values.items()}, "n": verdict.n,
+                "estimate": _finite(estimate._asdict()) if estimate else None, "p_adjusted": verdict.p_adjusted,
+                "runs": {run: commits.get((run, verdict.profile), "") for run in verdict.runs},
+            })
+    headlines = [{"id": each.headline.id, "family": each.headline.family, "says": each.headline.says,
+                  "report": dict(each.headline.report), "decided_by": each.headline.decided_by,
+                  "claims": list(each.headline.claims)} for each in judged(project, verdicts)]
+    return {"alpha": ALPHA, "enough": ENOUGH, "headlines": headlines, "tests": tests}
+
+
+def _finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """JSON has no NaN."""
+    return {name: value if isfinite(value) else None for name, value in numbers.items()}

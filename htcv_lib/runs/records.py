@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from htcv_lib.runs.plan import PROFILES, REFERENCE_PROFILES, Book, split_name
+from htcv_lib.runs.plan import PROFILES, REFERENCE_PROFILES, Book, Family, split_name
 from htcv_lib.runs.project import Project
 
 SCHEMA = 1
@@ -234,6 +235,25 @@ class Results:
     def _place(self, record: Record) -> int:
         order = list(self.family.variants)
         return order.index(record.variant) if record.variant in order else len(order)
+
+
+def share_of_report(record: Record, family: Family) -> float | None:
+    """The compute of a training as a share of the report's own: pictures seen, times their pixels, times the weights.
+
+    What the report had stands in `runs.yml` under `report`: pattern of variants -> {pictures, side, weights_m}. A rough
+    measure: networks of one plan spend about as much a weight and a pixel. None for what was not trained.
+    """
+    wanted = next((size for pattern, size in (family.table.get("report") or {}).items()
+                   if fnmatch(record.variant, pattern)), None)
+    notes, history = record.data.get("notes", {}), record.folder / "history.csv"
+    parts = [count for name, count in notes.items() if name.endswith("_parameters") and "discriminator" not in name]
+    weights = notes.get("parameters_m") or sum(parts) / 1e6
+    if not (wanted and weights and history.is_file()):
+        return None
+    steps = float(record.history()["step"].iloc[-1])
+    pictures = steps * float(record.parameters.get("batch_size", 1))
+    side = float(record.parameters.get("image_size", wanted["side"]))
+    return pictures * side**2 * float(weights) / (wanted["pictures"] * wanted["side"] ** 2 * wanted["weights_m"])
 
 
 def records_below(folder: Path) -> list[Record]:

@@ -5,10 +5,13 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
+from htcv_lib.runs.chapter import project_verdicts, published_claims
 from htcv_lib.runs.claim_files import TESTS, load_claims, load_files, read_file
 from htcv_lib.runs.claims import ENOUGH, WORDS, Claim, Gate, Headline, Seeds, decide, judge
 from htcv_lib.runs.freshness import chapter_inputs
@@ -388,3 +391,55 @@ def test_the_book_lists_part_b_of_session_18_from_its_goal_to_its_last_observati
     verdicts = decide(claims, seeds_from(lambda variant, metric: {seed: 0.7 + seed / 1000 for seed in range(10)}))
     assert {verdict.word for verdict in verdicts} <= set(WORDS)
     assert all(c.margin == MARGINS[c.metric] for c in claims if c.compare)
+
+
+def recomputed(entry: dict, enough: int) -> tuple[str, float]:
+    """The word of one published test and its p-value, from its values alone, by scipy; "" where none can be given."""
+    values, test = list(entry["values"].values()), entry["test"]
+    if entry["kind"] == "collapse":
+        sides = {"supported": "greater", "contradicted": "less"}
+        found = {word: min(1, 2 * stats.binomtest(round(sum(values)), len(values), 0.5, side).pvalue)
+                 for word, side in sides.items()} if values else {}
+    else:
+        def beyond(bound: float, side: str) -> float:
+            return stats.ttest_1samp(values, bound, alternative=side).pvalue
+
+        if len(values) < 2 or np.ptp(values) < 1e-12:
+            return "constant", math.nan
+        if {"at_least", "at_most"} & set(test):
+            bound, up = test.get("at_least", test.get("at_most")), "at_least" in test
+            found = {"supported": 2 * beyond(bound, "greater" if up else "less"),
+                     "contradicted": 2 * beyond(bound, "less" if up else "greater")}
+        else:
+            margin = test["margin"]
+            found = {"supported": 2 * beyond(margin, "greater"), "contradicted": 2 * beyond(-margin, "less"),
+                     "no practical difference": max(beyond(-margin, "greater"), beyond(margin, "less"))}
+            if test.get("same"):
+                found = {"supported": found["no practical difference"],
+                         "contradicted": min(found["supported"], found["contradicted"])}
+    word = min(found, key=found.get, default="")
+    return (word if found and found[word] < 0.05 else "undecided"), found.get(word, math.nan)
+
+
+def test_every_published_verdict_is_recomputed_by_scipy_alone():
+    found = published_claims(BOOK, project_verdicts(BOOK))
+    soft = {"supported": "holds in simulation", "contradicted": "fails in simulation"}
+    for family in {entry["family"] for entry in found["tests"]}:
+        tests = [entry for entry in found["tests"] if entry["family"] == family and entry["kind"] != "not_testable"]
+        words = {entry["id"]: recomputed(entry, found["enough"]) for entry in tests}
+        for leading in (True, False):
+            group = [entry for entry in tests if bool(entry["decides"]) is leading]
+            usable = [entry["id"] for entry in group if entry["n"] >= found["enough"]]
+            p_values = [words[entry["id"]][1] if entry["id"] in usable else 1.0 for entry in group]
+            adjusted = dict(zip([entry["id"] for entry in group], multipletests(p_values, method="holm")[1],
+                                strict=True)) if group else {}
+            for entry in group:
+                word = words[entry["id"]][0]
+                if word == "constant":
+                    continue
+                if entry["id"] in usable:
+                    assert entry["p_adjusted"] == pytest.approx(adjusted[entry["id"]], rel=1e-6, abs=1e-12)
+                decided = entry["id"] in usable and adjusted[entry["id"]] < found["alpha"]
+                word = soft.get(word, word) if entry["simulation"] else word
+                said = (word, "") if decided else ("undecided", "" if word == "undecided" else word)
+                assert entry["shut"] or (entry["word"], entry["so_far"]) == said, entry["id"]
