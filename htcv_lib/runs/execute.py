@@ -66,10 +66,19 @@ class Outcome:
 
 
 def slots() -> list[Slot]:
-    """As many workers as `HTCV_JOBS` says, by turns on the GPUs; by default one per GPU, or per core, at most four."""
-    gpus, cores = cuda_devices(), os.cpu_count() or 1
+    """As many workers as `HTCV_JOBS` says, by turns on the GPUs; by default one per GPU, or per core, at most four.
+
+    Each has `HTCV_THREADS` threads, by default its share of the cores that this process may use.
+    """
+    gpus, cores = cuda_devices(), usable_cores()
     jobs = whole_number("HTCV_JOBS") or len(gpus) or min(cores, 4)
-    return [Slot(max(1, cores // jobs), gpus[place % len(gpus)] if gpus else "") for place in range(jobs)]
+    threads = whole_number("HTCV_THREADS") or max(1, cores // jobs)
+    return [Slot(threads, gpus[place % len(gpus)] if gpus else "") for place in range(jobs)]
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those of its affinity, as schedulers and containers set it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
