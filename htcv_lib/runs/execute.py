@@ -64,7 +64,7 @@ def slots() -> list[Slot]:
     """As many workers as `HTCV_JOBS` says, by turns on the GPUs; by default one per GPU, or per core, at most four."""
     gpus, cores = cuda_devices(), os.cpu_count() or 1
     jobs = whole_number("HTCV_JOBS") or len(gpus) or min(cores, 4)
-    return [Slot(max(1, cores // jobs), gpus[place % len(gpus)] if gpus else "") for place in range(jobs)]
+    return [Slot(1, gpus[place % len(gpus)] if gpus else "") for place in range(jobs)]
 
 
 def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
