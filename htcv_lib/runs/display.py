@@ -1,9 +1,12 @@
 """Figures and tables on a page: each with a name, a caption, a text for those who cannot see it, and its CSV."""
 
+import ast
 import base64
+import inspect
 import io
 import json
 import re
+import textwrap
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -12,6 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
 
 METADATA = "htcv"  # what publish.py looks for in an output's metadata
 MAX_SPRITE_BYTES = 400_000
@@ -103,6 +109,34 @@ def frames_html(images: np.ndarray, positions: Sequence[str], alt: str, label: s
         f'step="1" value="{start}" aria-valuetext="{escape(places[start])}" autocomplete="off"></label>'
         f'<output aria-live="off">{escape(places[start])}</output></div></div></div>'
     )
+
+
+def show_source(*things: Any) -> None:
+    """Display the code of library functions, classes and methods as it is now: one fold each, without docstrings.
+
+    A page is read again when this code changes; the result of a run does not depend on showing it.
+    """
+    from IPython.display import display
+
+    for thing in things:
+        display({"text/html": source_html(thing), "text/plain": inspect.getsource(thing)}, raw=True)
+
+
+def source_html(thing: Any) -> str:
+    """The code of a function, class or method, coloured by the book's own style, under its name and place."""
+    lines, first = inspect.getsourcelines(inspect.unwrap(thing))
+    tree = ast.parse(textwrap.dedent("".join(lines)))
+    for node in sorted(ast.walk(tree), key=lambda node: -getattr(node, "lineno", 0)):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            doc = node.body[0]
+            if len(node.body) > 1:
+                del lines[doc.lineno - 1 : doc.end_lineno]
+    code = re.sub(r"\n{3,}", "\n\n", textwrap.dedent("".join(lines))).strip()
+    path = Path(inspect.getsourcefile(thing))
+    place = "/".join(path.parts[path.parts.index("htcv_lib"):]) if "htcv_lib" in path.parts else path.name
+    coloured = highlight(code, PythonLexer(), HtmlFormatter(cssclass="highlight"))
+    return (f'<details class="htcv-source"><summary><code>{escape(thing.__qualname__)}</code> in {escape(place)}, from '
+            f'line {first}</summary>{coloured}</details>')
 
 
 def _sprite(images: np.ndarray) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from htcv_lib.runs.display import show, show_frames
+from htcv_lib.runs.display import show, show_frames, show_source
 from htcv_lib.runs.notebook import parameter_types
 from htcv_lib.runs.plan import Book, PlanError, check_types, metric_heading, split_name
 from htcv_lib.runs.project import Project, device_name, git_state, peak_memory_mib, versions
@@ -129,6 +129,10 @@ class Run:
                rows: Sequence[str], data: pd.DataFrame | None = None) -> None:
         """Display (F, R, H, W, 3) uint8 frames under a slider (see `display.show_frames`)."""
         show_frames(images, positions, self.folder, name, caption, alt, label, rows, data)
+
+    def source(self, *things: Any) -> None:
+        """Display the library's own code of functions, classes or methods, foldable (see `display.show_source`)."""
+        show_source(*things)
 
     def metric_table(self, metrics: Mapping[str, float]) -> pd.DataFrame:
         """Metric, value as the book prints it, and what it means; one that says in metrics.yml why it can be `absent`

@@ -14,8 +14,10 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from htcv_lib.runs.display import frames_html, show_frames
+from htcv_lib import training
+from htcv_lib.runs.display import frames_html, show_frames, source_html
 from htcv_lib.runs.publish import publish
+from htcv_lib.training import WeightAverage
 
 STATIC = Path(__file__).parents[2] / "_static"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -128,3 +130,17 @@ def test_the_arrow_keys_move_all_pictures_of_one_slider_and_paper_gets_the_strip
         page.goto(path.as_uri())
         assert page.locator(".htcv-film").first.is_visible() and not page.locator(".htcv-player").first.is_visible()
         browser.close()
+
+
+@pytest.mark.parametrize(("thing", "file", "line"), [
+    (training.gradient_step, "training/phase.py", "def gradient_step("), (training.Phase, "training/phase.py", "class Phase"),
+    (WeightAverage.update, "training/checkpoint.py", "def update(")])
+def test_source_shows_the_librarys_own_lines_without_docstrings_and_says_where_they_stand(thing, file, line):
+    page = BeautifulSoup(source_html(thing), "html.parser")
+    code = page.select_one("details .highlight").get_text()
+    assert line in code and '"""' not in code
+    compile(code, "shown", "exec")  # what is left is code
+    first = int(page.summary.get_text().rpartition(" ")[2])
+    assert f"in htcv_lib/{file}, from line" in page.summary.get_text()
+    there = (STATIC.parent / "htcv_lib" / file).read_text().splitlines()[first - 1:first + 3]
+    assert any(code.splitlines()[0].strip() in each for each in there)
