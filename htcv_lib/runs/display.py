@@ -124,7 +124,8 @@ def show_source(*things: Any) -> None:
 
 def source_html(thing: Any) -> str:
     """The code of a function, class or method, coloured by the book's own style, under its name and place."""
-    lines, first = inspect.getsourcelines(inspect.unwrap(thing))
+    thing = inspect.unwrap(thing)
+    lines, first = inspect.getsourcelines(thing)
     tree = ast.parse(textwrap.dedent("".join(lines)))
     for node in sorted(ast.walk(tree), key=lambda node: -getattr(node, "lineno", 0)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:

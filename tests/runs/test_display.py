@@ -133,7 +133,8 @@ def test_the_arrow_keys_move_all_pictures_of_one_slider_and_paper_gets_the_strip
 
 
 @pytest.mark.parametrize(("thing", "file", "line"), [
-    (training.gradient_step, "training/phase.py", "def gradient_step("), (training.Phase, "training/phase.py", "class Phase"),
+    (training.gradient_step, "training/phase.py", "def gradient_step("),
+    (training.Phase, "training/phase.py", "class Phase"),
     (WeightAverage.update, "training/checkpoint.py", "def update(")])
 def test_source_shows_the_librarys_own_lines_without_docstrings_and_says_where_they_stand(thing, file, line):
     page = BeautifulSoup(source_html(thing), "html.parser")
