@@ -21,6 +21,7 @@ from htcv_lib.runs.statistics import spell_mean
 logger = logging.getLogger(__name__)
 PROFILE_WORDS = {
     "full": "full size (profile full)",
+    "overnight": "the report's own network, hours on a CPU (profile overnight)",
     "laptop": "reduced size (profile laptop)",
     "quick": "smallest size (profile quick)",
     "paper": "the report's own scale (profile paper)",
@@ -54,7 +55,8 @@ class ResultsTable(SphinxDirective):
             logger.warning("results-table: no family %r in runs.yml", name, location=self.get_location(),
                            type="htcv", subtype="results")
             return []
-        references = comparable(family, state.results(name).references)
+        results = state.results(name)
+        references = comparable(family, [*results.references, *results.of_profile("overnight")])
         own = comparable(family, [record for record in state.built.values() if record.family == name])
         track(self.env, [*references, *own])
         found: list[nodes.Node] = []
