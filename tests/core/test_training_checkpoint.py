@@ -49,6 +49,7 @@ def train_and_die(folder: Path, kill_at: int) -> None:
 def in_processes_of_their_own(folder: Path) -> None:
     """The script: each training in a fork, since only the first import of torch takes long; prints how each ended."""
     torch.set_num_threads(1)
+    torch.optim.SGD([torch.zeros(1)], lr=1.0)  # imports what every fork would import again
     ends = []
     for number, (name, kill_at) in enumerate(TRAININGS):
         child = os.fork()

@@ -112,6 +112,7 @@ def train(rank, world, exchange, group=None):
 def two_processes(folder: Path) -> None:
     """The script: two forks, since only the first import of torch takes long; each writes what it measured."""
     torch.set_num_threads(1)
+    torch.optim.SGD([torch.zeros(1)], lr=1.0)  # imports what every fork would import again
     children = []
     for rank in range(2):
         children.append(os.fork())
