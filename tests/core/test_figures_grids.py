@@ -159,7 +159,7 @@ def test_a_grid_of_two_columns_names_no_error_colour():
 
 
 def test_headings_must_match_the_columns():
-    with pytest.raises(ValueError, match="4 columns of tiles, but 1 headings"):
+    with pytest.raises(ValueError, match="4 column headings are needed, got 1"):
         show_tiles(segmentation_tiles(IMAGES, TRUTH, TRUTH), ["photo"])
 
 
