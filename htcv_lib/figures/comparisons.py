@@ -27,11 +27,11 @@ from htcv_lib.figures.style import (
     heading_height,
     inches,
     limits,
+    name_ends,
     notes,
     panel,
     sheet,
     signed,
-    spread,
     styled,
     text_width,
     wrapped,
@@ -247,14 +247,10 @@ def _main(axes: Axes, cells: pd.DataFrame, names: tuple[str], levels: dict, valu
 def _interaction(axes: Axes, cells: pd.DataFrame, names: tuple[str, str], levels: dict, value: str) -> None:
     table = cells.groupby(list(names))[value].mean()
     lines = {level: [table.get((x, level), np.nan) for x in levels[names[0]]] for level in levels[names[1]]}
-    low, high = axes.get_ylim()
-    per_inch = (high - low) / inches(axes)[1]
-    ends = [line[1] if np.isfinite(line[1]) else low for line in lines.values()]
-    places = spread(ends, 1.4 * SMALL / 72 * per_inch)
-    for (level, line), colour, place in zip(lines.items(), (BLUE, ORANGE), places, strict=True):
+    for line, colour in zip(lines.values(), (BLUE, ORANGE), strict=True):
         axes.plot([0, 1], line, color=colour, linewidth=2.0, marker="o", markersize=5.5, markeredgecolor=PAPER)
-        axes.annotate(level, (1, place), (8, 0), textcoords="offset points", color=colour, fontsize=SMALL,
-                      va="center", annotation_clip=False)
+    ends = [line[1] if np.isfinite(line[1]) else axes.get_ylim()[0] for line in lines.values()]
+    name_ends(axes, 1, ends, list(lines), (BLUE, ORANGE))
 
 
 TIE = "#aab4bf"
@@ -300,12 +296,18 @@ def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True
               va="center", ha="right", color=INK if total else MUTED, weight=weight)
         if not np.isfinite(value):
             continue
-        if before is not None:
-            colour = rise if value >= before[1] else fall
-            _change(axes, row, before, value, "" if narrow else signed(value - before[1], digits), colour)
+        if before is not None:  # the bar from that level to this one, its size, and the line that ties them
+            last, start = before
+            side, colour = (1, rise) if value >= start else (-1, fall)
+            axes.plot([start, start], [last, row + 0.21], color=TIE, linewidth=1.0, zorder=1)
+            axes.barh(row, value - start, left=start, height=0.42, color=colour, zorder=2)
+            size = signed(value - start, digits)
             if narrow:  # beside its level, where there is room
-                write(figure, width - PAD - numbers - 0.12, place, signed(value - before[1], digits), SMALL,
-                      va="center", ha="right", color=colour)
+                write(figure, width - PAD - numbers - 0.12, place, size, SMALL, va="center", ha="right", color=colour)
+            else:
+                axes.annotate(size, (value, row), (8 * side, 0), textcoords="offset points", va="center",
+                              ha="left" if side > 0 else "right", fontsize=SMALL, color=colour, annotation_clip=False,
+                              zorder=5, bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.0})
         if bounds is not None and np.all(np.isfinite(bounds[row])):
             axes.plot(bounds[row], [row, row], color=INK, linewidth=1.1, zorder=3)
         axes.plot([value], [row], "o", color=INK, markersize=6.5 if total else 4.5, markeredgecolor=PAPER, zorder=4)
@@ -315,14 +317,3 @@ def waterfall(steps: pd.DataFrame, label: str = "accuracy", percent: bool = True
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel(label + (", %" if percent else ""), labelpad=4)
     return figure
-
-
-def _change(axes, row: int, before: tuple[int, float], value: float, size: str, colour: str) -> None:
-    """The bar from the level before to this one, its size beside its end, and the line that ties them."""
-    last, start = before
-    side = 1 if value >= start else -1
-    axes.plot([start, start], [last, row + 0.21], color=TIE, linewidth=1.0, zorder=1)
-    axes.barh(row, value - start, left=start, height=0.42, color=colour, zorder=2)
-    axes.annotate(size, (value, row), (8 * side, 0), textcoords="offset points", va="center",
-                  ha="left" if side > 0 else "right", fontsize=SMALL, color=colour, annotation_clip=False, zorder=5,
-                  bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.0})

@@ -24,11 +24,11 @@ from htcv_lib.figures.style import (
     heading_height,
     inches,
     is_share,
+    name_ends,
     panel,
     readable,
     scale_of,
     sheet,
-    spread,
     styled,
     text_width,
     with_unit,
@@ -166,14 +166,11 @@ def _finish(axes: Axes, ends: Sequence[tuple[str, str, float, float]], size: flo
     missing = LEAST_SPAN * max(abs(low), abs(high)) - (high - low)
     if missing > 0:
         low, high = low - missing / 2, high + missing / 2
-    per_inch = (high - low) / inches(axes)[1]
-    last = max(x for _, _, x, _ in ends)
-    places = spread([y for _, _, _, y in ends], 1.35 * size / 72 * per_inch)
-    for (label, colour, x, y), place in zip(ends, places, strict=True):
-        axes.plot([x], [y], "o", color=colour, markersize=5, markeredgecolor=PAPER, clip_on=False, zorder=4)
-        axes.annotate(label, (last, place), (9, 0), textcoords="offset points", color=colour, fontsize=size,
-                      va="center", annotation_clip=False)
     axes.set_ylim(low, high)
+    names, colours, xs, ys = zip(*ends, strict=True)
+    for colour, x, y in zip(colours, xs, ys, strict=True):
+        axes.plot([x], [y], "o", color=colour, markersize=5, markeredgecolor=PAPER, clip_on=False, zorder=4)
+    name_ends(axes, max(xs), ys, names, colours, size)
 
 
 COLOURS = (ORANGE, INK, MUTED)
@@ -211,24 +208,19 @@ def lr_range_figure(result: Mapping[str, Sequence[float]], marks: Mapping[str, f
     axes.plot(lr, smooth, color=BLUE, linewidth=2.2)
     axes.set_xscale("log")
     axes.set_xlim(lr[0], lr[-1])
-    axes.set_ylim(*limits(loss, smooth))
+    until = max(int(smooth.argmin()), 1) + 1  # the highest loss that counts is one before the smoothed minimum
+    low, high = min(loss.min(), smooth.min()), max(loss[:until].max(), smooth[:until].max())
+    room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    axes.set_ylim(low - room, high + 2 * room)
     axes.xaxis.set_major_locator(LogLocator(numticks=6 if narrow else 9))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel("learning rate", labelpad=4)
-    draw_marks(axes, dict(zip(names, marks.values(), strict=True)))
+    _draw_marks(axes, dict(zip(names, marks.values(), strict=True)))
     return figure
 
 
-def limits(loss: np.ndarray, smooth: np.ndarray) -> tuple[float, float]:
-    """From the smallest loss to a little above the highest before the smoothed minimum."""
-    until = max(int(smooth.argmin()), 1) + 1
-    low, high = min(loss.min(), smooth.min()), max(loss[:until].max(), smooth[:until].max())
-    room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - room, high + 2 * room
-
-
-def draw_marks(axes: Axes, marks: Mapping[str, float]) -> None:
+def _draw_marks(axes: Axes, marks: Mapping[str, float]) -> None:
     """A dashed line at each rate and its name above the panel, the smallest rate topmost, inside the sheet."""
     width = inches(axes)[0]
     low, high = np.log(axes.get_xlim())

@@ -205,6 +205,15 @@ def spread(places: Sequence[float], gap: float) -> np.ndarray:
     return moved
 
 
+def name_ends(axes: Axes, x: float, ends: Sequence[float], names: Sequence[str], colours: Sequence[str],
+              size: float = SMALL) -> None:
+    """Write names right of the ends of lines, moved apart where they would touch; the panel has its limits already."""
+    places = spread(ends, 1.35 * size / 72 * np.ptp(axes.get_ylim()) / inches(axes)[1])
+    for name, colour, place in zip(names, colours, places, strict=False):
+        axes.annotate(name, (x, place), (9, 0), textcoords="offset points", color=colour, fontsize=size, va="center",
+                      annotation_clip=False)
+
+
 def is_share(name: str) -> bool:
     """Is this metric a fraction that readers know in percent?"""
     words = ("accuracy", "iou", "dice_score", "swap_", "recognised")

@@ -131,7 +131,17 @@ def trade_off(frame: pd.DataFrame, x: str, y: str, label: str, xlabel: str | Non
                 axes.plot(*seeds.T, marker, color=colour, markersize=3.4, alpha=0.4, markeredgewidth=0, zorder=3)
             axes.plot(*mean, marker, color=colour, markersize=8 if marker == "o" else 6.5, markeredgecolor=PAPER,
                       markeredgewidth=1.2, zorder=4, clip_on=False)
-    _furnish(axes, log)
+    axes.margins(x=0.09, y=0.1)
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if name not in log:
+            axis.set_major_locator(MaxNLocator(6, steps=STEPS))
+            continue
+        low, high = axis.get_view_interval()
+        decades = np.log10(high / low)
+        axis.set_major_locator(LogLocator(subs=(1,) if decades > 2.5 else (1, 2, 5)))
+        axis.set_major_formatter("{x:g}" if decades < 6 else LogFormatterMathtext())
+        axis.set_minor_formatter(NullFormatter())
+        axis.set_tick_params(which="minor", length=0)
     names = [prefix + _number(key) for key in weights] + [str(key) for key in others]
     colours = [BLUE] * len(weights) + [INK] * len(others)
     _name_points(axes, means.loc[[*weights, *others]].to_numpy() * scale, len(weights), names, colours)
@@ -230,20 +240,6 @@ def _tick_names(weights: Sequence[float], span: Sequence[float], axes: Axes) -> 
         names.append(text if free else "")
         end = place * per_decade + half if free else end
     return names
-
-
-def _furnish(axes: Axes, log: str) -> None:
-    axes.margins(x=0.09, y=0.1)
-    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
-        if name not in log:
-            axis.set_major_locator(MaxNLocator(6, steps=STEPS))
-            continue
-        low, high = axis.get_view_interval()
-        decades = np.log10(high / low)
-        axis.set_major_locator(LogLocator(subs=(1,) if decades > 2.5 else (1, 2, 5)))
-        axis.set_major_formatter("{x:g}" if decades < 6 else LogFormatterMathtext())
-        axis.set_minor_formatter(NullFormatter())
-        axis.set_tick_params(which="minor", length=0)
 
 
 def _name_points(axes: Axes, points: np.ndarray, joined: int, names: Sequence[str], colours: Sequence[str]) -> None:

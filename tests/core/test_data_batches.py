@@ -1,6 +1,6 @@
 """Batches: order, fields, resumption, waiting."""
 
-import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -166,25 +166,29 @@ def test_the_last_small_batch_can_be_left_out_and_no_batch_is_an_error():
 
 
 class Slow:
-    """Two batches, each 20 ms late, and a place in a stream."""
+    """Two batches, each 20 s late on its own clock, and a place in a stream."""
+
+    now = 0.0
 
     def __len__(self):
         return 2
 
     def __iter__(self):
         for number in range(2):
-            time.sleep(0.02)
+            self.now += 20
             yield {"index": number}
 
     def state_dict(self):
         return {"epoch": 3}
 
 
-def test_waiting_is_counted_and_what_happens_between_batches_is_not():
-    timed = TimedBatches(Slow())
+def test_waiting_is_counted_and_what_happens_between_batches_is_not(monkeypatch):
+    slow = Slow()
+    monkeypatch.setattr("htcv_lib.data.batches.time", SimpleNamespace(perf_counter=lambda: slow.now))
+    timed = TimedBatches(slow)
     for _ in timed:
-        time.sleep(0.05)
-    assert 0.04 <= timed.waited_s < 0.09
+        slow.now += 50
+    assert timed.waited_s == 40
 
 
 def test_the_batches_are_the_same_and_so_is_their_state():
