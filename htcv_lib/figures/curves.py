@@ -1,6 +1,7 @@
 """Curves: the history of one run, several variants with their seeds, a learning-rate range test."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -20,19 +21,19 @@ from htcv_lib.figures.style import (
     SERIES,
     SMALL,
     WIDTH,
-    heading,
     heading_height,
+    inches,
     is_share,
+    name_ends,
     panel,
     readable,
+    scale_of,
     sheet,
-    spread,
     styled,
     text_width,
+    with_unit,
     write,
 )
-
-# Curves over epochs: the history of one run, and several variants with their seeds.
 
 THIN = {"linewidth": 0.9, "alpha": 0.35}  # the seeds behind
 LEAST_SPAN = 0.01  # of the level: what changes by less is drawn flat
@@ -65,18 +66,15 @@ def plot_curves(groups: Mapping[str, Sequence[pd.DataFrame]], column: str, smoot
         column: For example `val/accuracy`; shares are drawn in percent.
         smooth: Weight of the past, or None for the raw values.
     """
-    width = NARROW if narrow else WIDTH
+    width, height = (NARROW, 2.5) if narrow else (WIDTH, 3.1)
     labels = max(text_width(label, BODY) for label in groups)
     top = heading_height(title, width) + 0.28
-    figure = sheet(width, top + (2.5 if narrow else 3.1) + 0.56)
-    heading(figure, title)
-    axes = panel(figure, PAD + 0.36, top, width - 2 * PAD - 0.36 - labels - 0.18, 2.5 if narrow else 3.1)
-    what = readable(column) + (", %" if is_share(column) else "") + (", smoothed" if smooth else "")
-    write(figure, PAD, top - 0.24, what, SMALL, color=axes.yaxis.label.get_color())
+    figure = sheet(width, top + height + 0.56, title)
+    axes = panel(figure, PAD + 0.36, top, width - 2 * PAD - 0.36 - labels - 0.18, height)
+    write(figure, PAD, top - 0.24, with_unit(column) + (", smoothed" if smooth else ""), SMALL, color=MUTED)
     ends = []
-    for (label, seeds), colour in zip(groups.items(), _colours(len(groups)), strict=True):
-        lines = [_line(frame, column, smooth) for frame in seeds]
-        lines = [line for line in lines if len(line)]
+    for (label, seeds), colour in zip(groups.items(), cycle(SERIES), strict=False):
+        lines = [line for line in (_line(frame, column, smooth) for frame in seeds) if len(line)]
         if not lines:
             continue
         if len(lines) > 1:
@@ -108,21 +106,19 @@ def plot_history(history: pd.DataFrame, columns: Sequence[str] | None = None, ti
     width, height = (NARROW, 2.0) if narrow else (WIDTH, 2.5)
     stacked = narrow or len(panels) == 1
     top = heading_height(title, width) + 0.28
-    figure = sheet(width, top + (height + 0.9) * (len(panels) if stacked else 1) - 0.34)
-    heading(figure, title)
+    figure = sheet(width, top + (height + 0.9) * (len(panels) if stacked else 1) - 0.34, title)
     share = (width - 2 * PAD + 0.3) / (1 if stacked else len(panels)) - 0.3
-    rooms = [max(text_width(_curve_name(c, part), SMALL) for c in part) + 0.16 for part in panels]
-    for number, part in enumerate(panels):
+    named = [{c: _curve_name(c, part) for c in part} for part in panels]
+    rooms = [max(text_width(name, SMALL) for name in part.values()) + 0.16 for part in named]
+    for number, part in enumerate(named):
         left = PAD + (0 if stacked else number * (share + 0.3))
         place = top + (number * (height + 0.9) if stacked else 0)
-        names = [_curve_name(c, part) for c in part]
         room = max(rooms) if stacked else rooms[number]
         axes = panel(figure, left + 0.4, place, share - 0.4 - room, height)
-        unit = "loss" if any(column.endswith("/loss") for column in part) else ""
-        write(figure, left, place - 0.24, "%" if is_share(part[0]) else unit, SMALL,
-              color=axes.yaxis.label.get_color())
+        unit = "%" if is_share(next(iter(part))) else "loss" if any(c.endswith("/loss") for c in part) else ""
+        write(figure, left, place - 0.24, unit, SMALL, color=MUTED)
         ends = []
-        for column, name, colour in zip(part, names, _colours(len(part)), strict=True):
+        for (column, name), colour in zip(part.items(), cycle(SERIES), strict=False):
             line = _line(frame, column, None)
             single = {"marker": "o", "markersize": 4} if len(line) == 1 else {}
             axes.plot(line.index, line, color=colour, linewidth=1.9, **single)
@@ -136,8 +132,7 @@ def plot_history(history: pd.DataFrame, columns: Sequence[str] | None = None, ti
 def _usual_columns(frame: pd.DataFrame) -> list[str]:
     losses = [c for c in frame if c.startswith("train/") and c.endswith("/loss")]
     losses += [c for c in frame if c == "val/loss"]
-    order = ("val/accuracy", "val/mean_iou", "val/boundary_iou")
-    metrics = [c for c in order if c in frame]
+    metrics = [c for c in ("val/accuracy", "val/mean_iou", "val/boundary_iou") if c in frame]
     metrics += [c for c in frame if c.startswith("val/") and is_share(c) and c not in metrics and "/iou_" not in c]
     return losses + metrics[:4]
 
@@ -155,12 +150,8 @@ def _line(frame: pd.DataFrame, column: str, smooth: float | None) -> pd.Series:
     if column not in frame:
         raise ValueError(f"no column {column!r}; the history has {', '.join(map(str, frame.columns))}")
     by_epoch = frame.set_index("epoch")[column] if "epoch" in frame else frame[column]
-    by_epoch = by_epoch.dropna() * (100 if is_share(column) else 1)
+    by_epoch = by_epoch.dropna() * scale_of(column)
     return pd.Series(smoothed(by_epoch.to_numpy(), smooth), index=by_epoch.index)
-
-
-def _colours(count: int) -> list[str]:
-    return [SERIES[k % len(SERIES)] for k in range(count)]
 
 
 def _finish(axes: Axes, ends: Sequence[tuple[str, str, float, float]], size: float = BODY) -> None:
@@ -175,18 +166,12 @@ def _finish(axes: Axes, ends: Sequence[tuple[str, str, float, float]], size: flo
     missing = LEAST_SPAN * max(abs(low), abs(high)) - (high - low)
     if missing > 0:
         low, high = low - missing / 2, high + missing / 2
-    figure = axes.figure
-    per_inch = (high - low) / (figure.get_size_inches()[1] * axes.get_position().height)
-    last = max(x for _, _, x, _ in ends)
-    places = spread([y for _, _, _, y in ends], 1.35 * size / 72 * per_inch)
-    for (label, colour, x, y), place in zip(ends, places, strict=True):
-        axes.plot([x], [y], "o", color=colour, markersize=5, markeredgecolor=PAPER, clip_on=False, zorder=4)
-        axes.annotate(label, (last, place), (9, 0), textcoords="offset points", color=colour, fontsize=size,
-                      va="center", annotation_clip=False)
     axes.set_ylim(low, high)
+    names, colours, xs, ys = zip(*ends, strict=True)
+    for colour, x, y in zip(colours, xs, ys, strict=True):
+        axes.plot([x], [y], "o", color=colour, markersize=5, markeredgecolor=PAPER, clip_on=False, zorder=4)
+    name_ends(axes, max(xs), ys, names, colours, size)
 
-
-# The curve of a learning-rate range test.
 
 COLOURS = (ORANGE, INK, MUTED)
 LINE = 1.35 * SMALL / 72  # inches from one name to the next
@@ -216,35 +201,28 @@ def lr_range_figure(result: Mapping[str, Sequence[float]], marks: Mapping[str, f
     names = [f"{name}, {rate:.1e}".replace("e-0", "e-").replace("e+00", "") for name, rate in marks.items()]
     head = 0.28 + LINE * len(names)
     top = heading_height(title, width) + head
-    figure = sheet(width, top + height + 0.56)
-    heading(figure, title)
+    figure = sheet(width, top + height + 0.56, title)
     axes = panel(figure, PAD + 0.42, top, width - 2 * PAD - 0.42, height)
     write(figure, PAD, top - head + 0.04, "training loss; bold: smoothed", SMALL, color=MUTED)
     axes.plot(lr, loss, color=BLUE, linewidth=0.9, alpha=0.35)
     axes.plot(lr, smooth, color=BLUE, linewidth=2.2)
     axes.set_xscale("log")
     axes.set_xlim(lr[0], lr[-1])
-    axes.set_ylim(*limits(loss, smooth))
+    until = max(int(smooth.argmin()), 1) + 1  # the highest loss that counts is one before the smoothed minimum
+    low, high = min(loss.min(), smooth.min()), max(loss[:until].max(), smooth[:until].max())
+    room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    axes.set_ylim(low - room, high + 2 * room)
     axes.xaxis.set_major_locator(LogLocator(numticks=6 if narrow else 9))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.set_xlabel("learning rate", labelpad=4)
-    draw_marks(axes, dict(zip(names, marks.values(), strict=True)))
+    _draw_marks(axes, dict(zip(names, marks.values(), strict=True)))
     return figure
 
 
-def limits(loss: np.ndarray, smooth: np.ndarray) -> tuple[float, float]:
-    """From the smallest loss to a little above the highest before the smoothed minimum."""
-    until = max(int(smooth.argmin()), 1) + 1
-    low, high = min(loss.min(), smooth.min()), max(loss[:until].max(), smooth[:until].max())
-    room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - room, high + 2 * room
-
-
-def draw_marks(axes: Axes, marks: Mapping[str, float]) -> None:
+def _draw_marks(axes: Axes, marks: Mapping[str, float]) -> None:
     """A dashed line at each rate and its name above the panel, the smallest rate topmost, inside the sheet."""
-    figure = axes.figure
-    width = figure.get_size_inches()[0] * axes.get_position().width
+    width = inches(axes)[0]
     low, high = np.log(axes.get_xlim())
     for number, (name, rate) in enumerate(sorted(marks.items(), key=lambda item: item[1])):
         colour = COLOURS[number % len(COLOURS)]

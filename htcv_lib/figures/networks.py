@@ -1,6 +1,7 @@
 """An encoder-decoder drawn from its traced layers: down the left side, up the right, skips across."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ from htcv_lib.figures.style import (
     PLUM,
     SMALL,
     WIDTH,
-    heading,
+    canvas,
     heading_height,
     sheet,
     styled,
@@ -61,22 +62,20 @@ def draw_architecture(layers: Sequence[Any], title: str | None = None, narrow: b
     width = NARROW if narrow or flat else WIDTH
     box = min(BOX, (width - 2 * PAD - 0.36) / 2)
     top = heading_height(title, width)
-    rows, levels = _place(blocks, width, box, top, narrow)
-    figure = sheet(width, top + (rows - 1) * STEP + TALL + 0.34 + PAD)
-    heading(figure, title)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(figure.get_size_inches()[1], 0))
-    axes.set_axis_off()
-    for before, block in zip(blocks, blocks[1:], strict=False):
+    rows = _place(blocks, width, box, top, narrow)
+    figure = sheet(width, top + (rows - 1) * STEP + TALL + 0.34 + PAD, title)
+    axes = canvas(figure)
+    for before, block in pairwise(blocks):
         _step(axes, before, block, box)
-    for number, block in enumerate(block for block in blocks if block.skip):
+    skipping = [block for block in blocks if block.skip]
+    for block in skipping:
         start, end = block.skip.x + box / 2, block.x - box / 2
         arrow(axes, (start + 0.05, block.skip.y), (end - 0.05, block.y), MUTED, dashed=True)
-        if end - start > 1.0 and number == sum(b.skip is not None for b in blocks) - 1:
+        if end - start > 1.0 and block is skipping[-1]:
             axes.text((start + end) / 2, block.y - 0.06, "skip: concatenated", ha="center", va="bottom",
                       fontsize=SMALL, color=MUTED)
     for block in blocks:
-        _box(axes, block, box)
+        draw_box(axes, block.x, block.y, box, block.part, block.name, block.shape, block.params)
     sizes = "channels × height × width" if len(blocks[0].shape) == 3 else "channels × views × height × width"
     axes.text(PAD, figure.get_size_inches()[1] - PAD, f"{sizes}; right: parameters", fontsize=SMALL, color=MUTED,
               va="bottom")
@@ -115,8 +114,8 @@ def _blocks(layers: Sequence[Any]) -> list[_Block]:
     return blocks
 
 
-def _place(blocks: list[_Block], width: float, box: float, top: float, narrow: bool) -> tuple[int, int]:
-    """Give every box its middle; returns the rows and the resolutions used."""
+def _place(blocks: list[_Block], width: float, box: float, top: float, narrow: bool) -> int:
+    """Give every box its middle; returns how many rows there are."""
     sizes = sorted({block.size for block in blocks}, reverse=True)
     indent = 0.0 if narrow else min(0.28, (width / 2 - PAD - box - 0.15) / max(1, len(sizes) - 2))
     row = 0
@@ -133,19 +132,25 @@ def _place(blocks: list[_Block], width: float, box: float, top: float, narrow: b
                 inset = PAD + level * indent + box / 2
                 block.x = {"left": inset, "middle": width / 2, "right": width - inset}[side]
         row += height
-    return row, len(sizes)
+    return row
 
 
-def _box(axes: Axes, block: _Block, box: float) -> None:
-    fill, edge = LOOKS[block.part]
-    left, upper = block.x - box / 2, block.y - TALL / 2
-    axes.add_patch(FancyBboxPatch((left + 0.04, upper + 0.04), box - 0.08, TALL - 0.08, boxstyle="round,pad=0.04",
-                                  facecolor=fill, edgecolor=edge, linewidth=0.9, mutation_aspect=1))
-    axes.text(left + 0.1, block.y - 0.09, block.name, fontsize=BODY, weight="bold", va="center", color=INK)
-    axes.text(left + 0.1, block.y + 0.11, " × ".join(map(str, block.shape)), fontsize=SMALL, va="center", color=INK)
-    if block.params:
-        axes.text(left + box - 0.1, block.y - 0.09, short_count(block.params), fontsize=SMALL, va="center",
-                  ha="right", color=MUTED)
+def draw_box(axes: Axes, x: float, y: float, width: float, look: str, name: str, shape: Sequence[int],
+             params: int = 0) -> None:
+    """A box around its middle on a `canvas`: the name over the shape (C, H, W), and the parameters at the right.
+
+    Args:
+        look: A key of `LOOKS`.
+    """
+    fill, edge = LOOKS[look]
+    left = x - width / 2
+    axes.add_patch(FancyBboxPatch((left + 0.04, y - TALL / 2 + 0.04), width - 0.08, TALL - 0.08, linewidth=0.9,
+                                  boxstyle="round,pad=0.04", facecolor=fill, edgecolor=edge))
+    axes.text(left + 0.1, y - 0.09, name, fontsize=BODY, weight="bold", va="center", color=INK)
+    axes.text(left + 0.1, y + 0.11, " × ".join(map(str, shape)), fontsize=SMALL, va="center", color=INK)
+    if params:
+        axes.text(left + width - 0.1, y - 0.09, short_count(params), fontsize=SMALL, va="center", ha="right",
+                  color=MUTED)
 
 
 def _step(axes: Axes, before: _Block, block: _Block, box: float) -> None:

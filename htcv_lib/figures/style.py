@@ -97,21 +97,45 @@ class Sheet(Figure):
             fname.write(text if isinstance(fname, io.TextIOBase) else text.encode())
 
 
-def sheet(width: float, height: float) -> Sheet:
-    """An empty white figure, in inches, that knows nothing of pyplot."""
+def sheet(width: float, height: float, title: str | None = None) -> Sheet:
+    """A white figure, in inches, that knows nothing of pyplot; its title takes `heading_height` of it."""
     figure = Sheet(figsize=(width, height), facecolor=PAPER, dpi=GRID_DPI)
     FigureCanvasAgg(figure)
+    heading(figure, title)
     return figure
 
 
 def panel(figure: Figure, left: float, top: float, width: float, height: float, grid: str = "y") -> Axes:
-    """Axes at a place in inches from the upper left corner; `grid` is "x", "y" or ""."""
+    """Axes at a place in inches from the upper left corner; `grid` is "x", "y", "both" or ""."""
     full_width, full_height = figure.get_size_inches()
-    box = (left / full_width, 1 - (top + height) / full_height, width / full_width, height / full_height)
-    axes = figure.add_axes(box)
+    axes = figure.add_axes((left / full_width, 1 - (top + height) / full_height, width / full_width,
+                            height / full_height))
     if grid:
         axes.grid(True, axis=grid)
     return axes
+
+
+def canvas(figure: Figure) -> Axes:
+    """Axes over a whole sheet whose data are inches from its upper left corner, for drawings of boxes and arrows."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.set_axis_off()
+    return axes
+
+
+def inches(axes: Axes) -> np.ndarray:
+    """Width and height of a panel."""
+    return axes.get_position().size * axes.figure.get_size_inches()
+
+
+def limits(values: Sequence[float], room: float) -> tuple[float, float]:
+    """From the least to the greatest finite value, and that share of the way beyond; without any, around 0 to 1."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+    pad = room * (high - low) or 0.5
+    return low - pad, high + pad
 
 
 def write(figure: Figure, left: float, top: float, text: str, size: float = BODY, **kwargs) -> None:
@@ -121,18 +145,26 @@ def write(figure: Figure, left: float, top: float, text: str, size: float = BODY
     figure.text(left / full_width, 1 - top / full_height, text, fontsize=size, **kwargs)
 
 
-def heading(figure: Figure, title: str | None) -> float:
-    """Write the title, wrapped to the sheet, and return where the drawing may start."""
-    if not title:
-        return PAD
-    lines = wrapped(title, figure.get_size_inches()[0] - 2 * PAD, TITLE, "bold")
+def notes(text: str | None, width: float) -> list[str]:
+    """The lines of a note below a drawing on a sheet of this width; `write_lines` writes them."""
+    return wrapped(text, width - 2 * PAD, SMALL) if text else []
+
+
+def write_lines(figure: Figure, top: float, lines: Sequence[str]) -> None:
+    """Small grey lines from the left edge, 0.19 inches each."""
+    for number, line in enumerate(lines):
+        write(figure, PAD, top + 0.19 * number, line, SMALL, color=MUTED)
+
+
+def heading(figure: Figure, title: str | None) -> None:
+    """Write the title, wrapped to the sheet."""
+    lines = wrapped(title, figure.get_size_inches()[0] - 2 * PAD, TITLE, "bold") if title else []
     for number, line in enumerate(lines):
         write(figure, PAD, PAD + 0.21 * number, line, TITLE, weight="bold")
-    return PAD + 0.21 * len(lines) + 0.14
 
 
 def heading_height(title: str | None, width: float) -> float:
-    """What `heading` will return on a sheet of this width, needed before the sheet exists."""
+    """Where the drawing starts below the title on a sheet of this width."""
     return PAD if not title else PAD + 0.21 * len(wrapped(title, width - 2 * PAD, TITLE, "bold")) + 0.14
 
 
@@ -173,10 +205,30 @@ def spread(places: Sequence[float], gap: float) -> np.ndarray:
     return moved
 
 
+def name_ends(axes: Axes, x: float, ends: Sequence[float], names: Sequence[str], colours: Sequence[str],
+              size: float = SMALL) -> None:
+    """Write names right of the ends of lines, moved apart where they would touch; the panel has its limits already."""
+    places = spread(ends, 1.35 * size / 72 * np.ptp(axes.get_ylim()) / inches(axes)[1])
+    for name, colour, place in zip(names, colours, places, strict=False):
+        axes.annotate(name, (x, place), (9, 0), textcoords="offset points", color=colour, fontsize=size, va="center",
+                      annotation_clip=False)
+
+
 def is_share(name: str) -> bool:
     """Is this metric a fraction that readers know in percent?"""
     words = ("accuracy", "iou", "dice_score", "swap_", "recognised")
     return any(word in name.lower() for word in words) or name in ("val/dice", "balance/paused")
+
+
+def scale_of(name: str) -> float:
+    """What this metric's values are multiplied by to be shown: shares are shown in percent."""
+    return 100.0 if is_share(name) else 1.0
+
+
+def with_unit(name: str, given: str | None = None) -> str:
+    """The readable name of a metric, or what is given for it, and its percent sign."""
+    text = given or readable(name)
+    return text + (", %" if is_share(name) and "%" not in text else "")
 
 
 def readable(name: str) -> str:

@@ -22,26 +22,27 @@ from htcv_lib.figures.style import (
     SHADE,
     SMALL,
     WIDTH,
-    heading,
     heading_height,
-    is_share,
+    inches,
+    notes,
     panel,
     readable,
+    scale_of,
     sheet,
     styled,
     text_width,
+    with_unit,
     wrapped,
     write,
+    write_lines,
 )
-
-# Names beside points: near their own point, off the other points and off one another.
 
 AROUND = np.deg2rad([20, -20, 160, -160, 90, -90, 50, -50, 130, -130])  # right first, as one reads
 
 
 def free_places(anchors: np.ndarray, sizes: np.ndarray, avoid: np.ndarray, bounds: Sequence[float],
                 reaches: Sequence[float]) -> np.ndarray:
-    """Centres for the names, one after the other; each takes the first place tried that nothing else has.
+    """Centres for names beside points, one after the other; each takes the first place tried that nothing else has.
 
     Where no place is free, the one that covers the least is taken. Lengths are in any one unit.
 
@@ -56,57 +57,37 @@ def free_places(anchors: np.ndarray, sizes: np.ndarray, avoid: np.ndarray, bound
     """
     anchors, sizes = np.asarray(anchors, float), np.asarray(sizes, float)
     tries = [(reach, angle) for reach in reaches for angle in (AROUND if reach else AROUND[:1])]
-    placed, centres = [], []  # boxes left, bottom, right, top
+    taken: list[tuple[np.ndarray, np.ndarray]] = []  # lower left and upper right corners
     for index, (anchor, size) in enumerate(zip(anchors, sizes, strict=True)):
-        others = np.delete(anchors, index, axis=0)
-        best = None
+        places = []
         for reach, angle in tries:
             away = np.array([np.cos(angle), np.sin(angle)])
             centre = anchor + away * reach + np.clip(1.5 * away, -1, 1) * size / 2 if reach else anchor
-            box = np.concatenate([centre - size / 2, centre + size / 2])
-            cost = (_covered(box, avoid) + 4 * _beyond(box, bounds) / size[1]
-                    + 8 * sum(_overlap(box, other) for other in placed) / size.prod()
-                    + 0.5 * (_nearest(box, others) < 1.6 * _nearest(box, anchor[None]))  # whose name is it?
-                    + _passed(anchor, box, others))
-            if best is None or cost < best[0] - 1e-9:
-                best = (cost, centre, box)
-            if cost == 0:
+            box = centre - size / 2, centre + size / 2
+            places.append((_cost(box, anchor, np.delete(anchors, index, axis=0), avoid, bounds, taken), box))
+            if places[-1][0] == 0:
                 break
-        centres.append(best[1])
-        placed.append(best[2])
-    return np.array(centres)
+        least = min(cost for cost, _ in places)
+        taken.append(next(box for cost, box in places if cost <= least + 1e-9))
+    return np.array([(low + high) / 2 for low, high in taken]).reshape(-1, 2)
 
 
-def _nearest(box: np.ndarray, points: np.ndarray) -> float:
-    """Distance between a box and the nearest of some points."""
-    away = np.maximum(np.maximum(box[:2] - points, points - box[2:]), 0)
-    return float(np.linalg.norm(away, axis=1).min(initial=np.inf))
+def _cost(box: tuple[np.ndarray, np.ndarray], anchor: np.ndarray, others: np.ndarray, avoid: np.ndarray,
+          bounds: Sequence[float], taken: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """0 for a free and unambiguous place, more for one where a name covers something or seems another point's."""
+    low, high = box
 
+    def nearest(points: np.ndarray) -> float:
+        return np.linalg.norm(np.maximum(np.maximum(low - points, points - high), 0), axis=1).min(initial=np.inf)
 
-def _passed(anchor: np.ndarray, box: np.ndarray, points: np.ndarray) -> int:
-    """How many points a line from the anchor to the box would touch."""
-    line = np.linspace(anchor, np.clip(anchor, box[:2], box[2:]), 16)
-    near = np.linalg.norm(points[:, None] - line, axis=2).min(axis=1, initial=np.inf)
-    return int((near < (box[3] - box[1]) / 3).sum())
+    covered = ((avoid >= low) & (avoid <= high)).all(axis=1).sum()
+    beyond = np.maximum([bounds[:2] - low, high - bounds[2:]], 0).sum() / (high - low)[1]
+    shared = sum(np.maximum(np.minimum(high, top) - np.maximum(low, bottom), 0).prod() for bottom, top in taken)
+    line = np.linspace(anchor, np.clip(anchor, low, high), 16)  # that would lead to the name
+    passed = np.linalg.norm(others[:, None] - line, axis=2).min(axis=1, initial=np.inf) < (high - low)[1] / 3
+    ambiguous = nearest(others) < 1.6 * nearest(anchor[None])
+    return float(covered + 4 * beyond + 8 * shared / (high - low).prod() + 0.5 * ambiguous + passed.sum())
 
-
-def _covered(box: np.ndarray, points: np.ndarray) -> int:
-    if not len(points):
-        return 0
-    return int(((points >= box[:2]) & (points <= box[2:])).all(axis=1).sum())
-
-
-def _beyond(box: np.ndarray, bounds: Sequence[float]) -> float:
-    low, high = np.array(bounds[:2]), np.array(bounds[2:])
-    return float(np.maximum(low - box[:2], 0).sum() + np.maximum(box[2:] - high, 0).sum())
-
-
-def _overlap(box: np.ndarray, other: np.ndarray) -> float:
-    sides = np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2])
-    return float(np.maximum(sides, 0).prod())
-
-
-# What a weight buys and what it costs: one metric against another, and each against the weight.
 
 STEPS = (1, 2, 2.5, 5, 10)  # between ticks
 LEAD = 0.18  # inches between a point and its name from which a line leads there
@@ -132,18 +113,14 @@ def trade_off(frame: pd.DataFrame, x: str, y: str, label: str, xlabel: str | Non
     others = [key for key in means.index if key not in weights]
     width, tall = (NARROW, 2.9) if narrow else (WIDTH, 3.9)
     top = heading_height(title, width) + 0.26
-    figure = sheet(width, top + tall + 0.62)
-    heading(figure, title)
+    figure = sheet(width, top + tall + 0.62, title)
     axes = panel(figure, PAD + 0.46, top, width - 2 * PAD - 0.46, tall, grid="both")
-    write(figure, PAD, top - 0.24, _axis_name(y, ylabel), SMALL, color=MUTED)
-    axes.set_xlabel(_axis_name(x, xlabel), labelpad=5)
+    write(figure, PAD, top - 0.24, with_unit(y, ylabel), SMALL, color=MUTED)
+    axes.set_xlabel(with_unit(x, xlabel), labelpad=5)
     if set(log) - {"x", "y"}:
         raise ValueError(f'log must be "", "x", "y" or "xy", got {log!r}')
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
-    scale = np.array([_scale(x), _scale(y)])
+    axes.set(**{f"{name}scale": "log" for name in log})
+    scale = np.array([scale_of(x), scale_of(y)])
     for keys, colour, marker in ((weights, BLUE, "o"), (others, INK, "D")):
         line = means.loc[keys].to_numpy() * scale
         if keys is weights:
@@ -154,7 +131,17 @@ def trade_off(frame: pd.DataFrame, x: str, y: str, label: str, xlabel: str | Non
                 axes.plot(*seeds.T, marker, color=colour, markersize=3.4, alpha=0.4, markeredgewidth=0, zorder=3)
             axes.plot(*mean, marker, color=colour, markersize=8 if marker == "o" else 6.5, markeredgecolor=PAPER,
                       markeredgewidth=1.2, zorder=4, clip_on=False)
-    _furnish(axes, log)
+    axes.margins(x=0.09, y=0.1)
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if name not in log:
+            axis.set_major_locator(MaxNLocator(6, steps=STEPS))
+            continue
+        low, high = axis.get_view_interval()
+        decades = np.log10(high / low)
+        axis.set_major_locator(LogLocator(subs=(1,) if decades > 2.5 else (1, 2, 5)))
+        axis.set_major_formatter("{x:g}" if decades < 6 else LogFormatterMathtext())
+        axis.set_minor_formatter(NullFormatter())
+        axis.set_tick_params(which="minor", length=0)
     names = [prefix + _number(key) for key in weights] + [str(key) for key in others]
     colours = [BLUE] * len(weights) + [INK] * len(others)
     _name_points(axes, means.loc[[*weights, *others]].to_numpy() * scale, len(weights), names, colours)
@@ -174,35 +161,31 @@ def sweep(frame: pd.DataFrame, x: str, columns: Mapping[str, str] | Sequence[str
         marked: A weight with a shaded column, for example the report's; say in `note` what it is.
     """
     given = columns if isinstance(columns, Mapping) else dict.fromkeys(columns)
-    titles = {name: _axis_name(name, text) for name, text in given.items()}
+    titles = {name: with_unit(name, text) for name, text in given.items()}
     weights = np.sort(frame[x].dropna().unique()).astype(float)
     if not len(weights) or weights[0] < 0:
         raise ValueError(f"{x} must hold weights of at least 0, got {weights.tolist()}")
     places = dict(zip(weights, _places(weights), strict=True))
     width = NARROW if narrow else WIDTH
-    across = min(2 if narrow else 3, len(titles))
-    if len(titles) == 4 and not narrow:
-        across = 2
+    across = min(2 if narrow or len(titles) == 4 else 3, len(titles))
     down = -(-len(titles) // across)
     left, gap, tall = (0.4, 0.16, 1.3) if narrow else (0.42, 0.22, 1.5)
     broad = (width - 2 * PAD - gap * (across - 1)) / across - left
     heads = {name: wrapped(text, broad + left, BODY) for name, text in titles.items()}
-    lines = max(map(len, heads.values()))
-    step = 0.19 * lines + 0.1 + tall + 0.42
+    above = 0.19 * max(map(len, heads.values())) + 0.1
+    step = above + tall + 0.42
     top = heading_height(title, width)
-    notes = wrapped(note, width - 2 * PAD, SMALL) if note else []
-    figure = sheet(width, top + down * step + 0.16 + 0.19 * len(notes) + PAD)
-    heading(figure, title)
+    lines = notes(note, width)
+    figure = sheet(width, top + down * step + 0.16 + 0.19 * len(lines) + PAD, title)
     for index, (name, head) in enumerate(heads.items()):
         row, column = divmod(index, across)
         start = PAD + column * (left + broad + gap)
-        place = top + row * step + 0.19 * lines + 0.1
+        place = top + row * step + above
         write(figure, start, place - 0.1, "\n".join(head), BODY, va="bottom", linespacing=1.25)
         axes = panel(figure, start + left, place, broad, tall)
         _sweep_panel(axes, frame, x, name, places, marked)
     write(figure, PAD, top + down * step - 0.06, xlabel or readable(x), SMALL, color=MUTED)
-    for line_number, line in enumerate(notes):
-        write(figure, PAD, top + down * step + 0.15 + 0.19 * line_number, line, SMALL, color=MUTED)
+    write_lines(figure, top + down * step + 0.15, lines)
     return figure
 
 
@@ -222,13 +205,14 @@ def _sweep_panel(axes: Axes, frame: pd.DataFrame, x: str, name: str, places: Map
                  marked: float | None) -> None:
     values = frame[[x, name]].dropna()
     where = values[x].astype(float).map(places).to_numpy()
-    means = (values[name] * _scale(name)).groupby(where).mean()
+    shown = values[name] * scale_of(name)
+    means = shown.groupby(where).mean()
     room = 0.35  # decades
     span = list(places.values())
     axes.set_xlim(span[0] - room, span[-1] + room)
     if marked is not None and float(marked) in places:
         middle = places[float(marked)]
-        half = 0.13 * np.ptp(axes.get_xlim()) / (axes.get_position().width * axes.figure.get_size_inches()[0])
+        half = 0.13 * np.ptp(axes.get_xlim()) / inches(axes)[0]
         axes.axvspan(middle - half, middle + half, color=SHADE, linewidth=0, zorder=0)
     zero = places.get(0.0)
     above = means[means.index != zero]
@@ -238,7 +222,7 @@ def _sweep_panel(axes: Axes, frame: pd.DataFrame, x: str, name: str, places: Map
                   linestyle=(0, (2, 2.5)), zorder=2)
     if zero is not None and len(places) > 1:
         axes.axvline((zero + span[1]) / 2, color=RULE, linewidth=0.9, linestyle=(0, (3, 3)), zorder=1)
-    axes.plot(where, values[name] * _scale(name), "o", color=BLUE, markersize=5, markeredgecolor=PAPER,
+    axes.plot(where, shown, "o", color=BLUE, markersize=5, markeredgecolor=PAPER,
               markeredgewidth=0.7, zorder=3, clip_on=False)
     axes.set_xticks(span, _tick_names(list(places), span, axes))
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=STEPS, min_n_ticks=3))
@@ -247,49 +231,22 @@ def _sweep_panel(axes: Axes, frame: pd.DataFrame, x: str, name: str, places: Map
 
 def _tick_names(weights: Sequence[float], span: Sequence[float], axes: Axes) -> list[str]:
     """Every weight, but those that would touch the one before stay without a name."""
-    inches = axes.get_position().width * axes.figure.get_size_inches()[0] / np.ptp(axes.get_xlim())
+    per_decade = inches(axes)[0] / np.ptp(axes.get_xlim())
     names, end = [], -np.inf
     for weight, place in zip(weights, span, strict=True):
         text = _number(weight)
         half = text_width(text, SMALL) / 2
-        free = place * inches - half > end + 0.03
+        free = place * per_decade - half > end + 0.03
         names.append(text if free else "")
-        end = place * inches + half if free else end
+        end = place * per_decade + half if free else end
     return names
-
-
-def _axis_name(column: str, given: str | None) -> str:
-    name = given or readable(column)
-    return name + (", %" if is_share(column) and "%" not in name else "")
-
-
-def _scale(column: str) -> float:
-    return 100.0 if is_share(column) else 1.0
-
-
-def _furnish(axes: Axes, log: str) -> None:
-    axes.margins(x=0.09, y=0.1)
-    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
-        if name not in log:
-            axis.set_major_locator(MaxNLocator(6, steps=STEPS))
-            continue
-        low, high = axis.get_view_interval()
-        decades = np.log10(high / low)
-        axis.set_major_locator(LogLocator(subs=(1,) if decades > 2.5 else (1, 2, 5)))
-        axis.set_major_formatter(_plain if decades < 6 else LogFormatterMathtext())
-        axis.set_minor_formatter(NullFormatter())
-        axis.set_tick_params(which="minor", length=0)
-
-
-def _plain(value: float, position: int | None = None) -> str:
-    return f"{value:g}"
 
 
 def _name_points(axes: Axes, points: np.ndarray, joined: int, names: Sequence[str], colours: Sequence[str]) -> None:
     """Each point's name beside it, off the other points and off the line through the first `joined`; a thin line leads
     to a name that stands away from its point or nearer to another."""
     axes.autoscale_view()
-    size = axes.get_position().size * axes.figure.get_size_inches()
+    size = inches(axes)
     transform = axes.transScale + axes.transLimits
     anchors = transform.transform(points) * size  # inches
     between = [np.linspace(one, other, 24) for one, other in pairwise(anchors[:joined])]

@@ -1,3 +1,5 @@
+"""What a manifest says, and mistakes in it."""
+
 import copy
 
 import pytest

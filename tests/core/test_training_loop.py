@@ -1,3 +1,5 @@
+"""A step of one phase, the loop around it, what it notes and what it shows."""
+
 import math
 
 import numpy as np
@@ -6,10 +8,71 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.training.history import NonFiniteLoss
-from htcv_lib.training.loop import fit
+from htcv_lib.training import history as module
+from htcv_lib.training.history import MISSING, History, NonFiniteLoss, log_to_tensorboard
+from htcv_lib.training.loop import TextProgress, fit, make_progress
 from htcv_lib.training.optim import plateau
-from htcv_lib.training.phase import Phase
+from htcv_lib.training.phase import Phase, gradient_step
+
+
+def line(weight: float = 0.0) -> nn.Linear:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, weight)
+    return model
+
+
+def test_one_step_of_gradient_descent_worked_by_hand():
+    model = line(2.0)
+    phase = Phase("fit", lambda batch: {"loss": (model(batch["x"]) - 1).square().mean()},
+                  torch.optim.SGD(model.parameters(), lr=0.1))
+    terms = gradient_step(phase, {"x": torch.ones(4, 1)})  # loss (2 - 1)^2, gradient 2
+    assert terms["loss"].item() == 1 and terms["grad_norm"].item() == 2
+    assert model.weight.item() == pytest.approx(2 - 0.1 * 2)
+    assert not any(value.requires_grad for value in terms.values())
+
+
+def test_clipping_bounds_the_step_but_the_norm_before_it_is_reported():
+    model = line(2.0)
+    phase = Phase("fit", lambda batch: {"loss": (model(batch["x"]) - 1).square().mean()},
+                  torch.optim.SGD(model.parameters(), lr=0.1), clip_norm=0.5)
+    assert gradient_step(phase, {"x": torch.ones(4, 1)})["grad_norm"].item() == 2
+    assert model.weight.item() == pytest.approx(2 - 0.1 * 0.5, abs=1e-5)
+
+
+def test_a_phase_leaves_the_parameters_of_others_alone():
+    generator, discriminator = line(1.0), line(1.0)
+    phase = Phase("generator", lambda batch: {"loss": discriminator(generator(batch["x"])).mean()},
+                  torch.optim.SGD(generator.parameters(), lr=0.1))
+    gradient_step(phase, {"x": torch.ones(2, 1)})
+    assert generator.weight.item() != 1
+    assert discriminator.weight.item() == 1 and discriminator.weight.grad is None
+
+
+def test_frozen_parameters_may_be_in_the_optimizer():
+    model = nn.Sequential(line(1.0), line(1.0))
+    model[0].weight.requires_grad_(False)
+    phase = Phase("head", lambda batch: {"loss": model(batch["x"]).mean()}, torch.optim.SGD(model.parameters(), lr=0.1))
+    gradient_step(phase, {"x": torch.ones(2, 1)})
+    assert model[0].weight.item() == 1 and model[1].weight.item() == pytest.approx(0.9)
+
+
+def test_autocast_computes_the_objective_in_bfloat16_and_the_weights_stay_float32():
+    model, seen = line(1.0), []
+
+    def objective(batch):
+        pred = model(batch["x"])
+        seen.append(pred.dtype)
+        return {"loss": pred.float().mean()}
+
+    phase = Phase("fit", objective, torch.optim.SGD(model.parameters(), lr=0.1))
+    gradient_step(phase, {"x": torch.ones(2, 1)}, amp=True)
+    assert seen == [torch.bfloat16] and model.weight.dtype == model.weight.grad.dtype == torch.float32
+
+
+def test_repeating_and_accumulating_at_once_is_refused(toy):
+    with pytest.raises(ValueError, match="not both"):
+        toy.phase(toy.model(), repeat=2, accumulate=2)
+
 
 QUIET = {"progress": False}
 
@@ -199,3 +262,98 @@ def test_tensorboard_gets_every_column(toy, tmp_path):
     fit([toy.phase(toy.model())], toy.Batches(), epochs=2, tensorboard=tmp_path, **QUIET)
     events = reading.EventAccumulator(str(tmp_path)).Reload()
     assert [event.step for event in events.Scalars("train/toy/loss")] == [3, 6]
+
+
+def test_progress_in_a_file_is_a_line_in_ten_seconds_and_one_at_the_end():
+    now, lines = [0.0], []
+    shown = TextProgress(total=8, say=lines.append, clock=lambda: now[0])
+    for step in range(1, 9):
+        now[0] += 4
+        shown.step()
+        if step % 4 == 0:
+            shown.epoch(step // 4, "loss 0.5")
+    assert lines == [
+        "step 3 of 8, 0:12 elapsed, 0:20 left",
+        "step 6 of 8, epoch 1, loss 0.5, 0:24 elapsed, 0:08 left",
+        "step 8 of 8, epoch 2, loss 0.5, 0:32 elapsed, 0:00 left",
+    ]
+
+
+def test_unattended_runs_show_text(monkeypatch):
+    monkeypatch.setenv("HTCV_BATCH", "1")
+    assert type(make_progress("auto", total=1)) is TextProgress
+
+
+FRAME = pd.DataFrame({"epoch": [1, 2], "step": [3, 6], "train/net/loss": [0.5, 0.25], "val/mask_iou": [math.nan, 0.75]})
+
+
+class Writer:
+    """Notes what it is told."""
+
+    def __init__(self):
+        self.scalars, self.images, self.closed = [], {}, False
+
+    def add_scalar(self, name, value, step):
+        self.scalars.append((name, value, step))
+
+    def add_image(self, name, image, step, dataformats):
+        self.images[name] = (image, step, dataformats)
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def writer(monkeypatch) -> Writer:
+    stub = Writer()
+    monkeypatch.setattr(module, "summary_writer", lambda folder: stub)
+    return stub
+
+
+def test_every_number_is_written_at_its_step_and_gaps_are_not(writer):
+    history = History()
+    history.rows = [{k: v for k, v in row.items() if v == v} for row in FRAME.to_dict("records")]
+    expected = [("train/net/loss", 0.5, 3), ("train/net/loss", 0.25, 6), ("val/mask_iou", 0.75, 6)]
+    for given in (FRAME, history):
+        writer.scalars.clear()
+        assert log_to_tensorboard("anywhere", given)
+        assert writer.scalars == expected
+    assert writer.closed
+
+
+def test_a_grid_is_one_picture_of_its_rows_and_columns(writer):
+    grid = np.arange(2 * 3 * 2 * 1 * 3, dtype=np.uint8).reshape(2, 3, 2, 1, 3)  # 2 rows of 3 pictures of 2 x 1 pixels
+    log_to_tensorboard("anywhere", FRAME, {"depth": grid, "one": grid[0, 1]})
+    image, step, order = writer.images["depth"]
+    assert image.shape == (4, 3, 3) and (step, order) == (6, "HWC")
+    assert np.array_equal(image[2:, 1:2], grid[1, 1])  # second row, second picture
+    assert np.array_equal(writer.images["one"][0], grid[0, 1])
+
+
+def test_a_grid_of_something_else_is_refused_before_anything_is_written(writer):
+    with pytest.raises(ValueError, match="depth: a grid is uint8"):
+        log_to_tensorboard("anywhere", FRAME, {"depth": np.zeros((2, 3, 4, 4, 3))})
+    assert writer.scalars == []
+
+
+def test_without_the_package_one_line_says_how_to_get_it(monkeypatch, capsys):
+    def absent(folder):
+        raise ImportError("No module named 'tensorboard'")
+
+    monkeypatch.setattr(module, "summary_writer", absent)
+    assert log_to_tensorboard("anywhere", FRAME) is False
+    assert capsys.readouterr().out == MISSING + "\n"
+    assert "pip install" in MISSING
+
+
+def test_the_events_read_back_as_they_were_written(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    grid = np.zeros((1, 2, 4, 5, 3), np.uint8)
+    assert log_to_tensorboard(tmp_path, FRAME, {"masks": grid})
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("train/net/loss")] == [(3, 0.5), (6, 0.25)]
+    assert [event.step for event in events.Scalars("val/mask_iou")] == [6]
+    (image,) = events.Images("masks")
+    assert (image.step, image.height, image.width) == (6, 4, 10)

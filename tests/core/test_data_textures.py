@@ -1,11 +1,39 @@
+"""Splits by identity, and the textures cut from the packs."""
+
 import numpy as np
 import pytest
 import yaml
 
 from htcv_lib.data.files import checksum, locate, read_members
 from htcv_lib.data.manifest import DataError, load_manifest
-from htcv_lib.data.textures import NEVER, identity_split, load_textures
+from htcv_lib.data.textures import NEVER, identity_split, load_textures, of_split
 from htcv_lib.mask_depth.rooms.pets import load_cutouts
+
+
+def test_a_name_is_in_the_same_split_in_every_folder_and_format():
+    for i in range(50):
+        assert identity_split(f"images/Bengal_{i}.jpg") == identity_split(f"images_dev/Bengal_{i}.png")
+
+
+def test_seven_of_ten_names_train_and_two_test():
+    splits = [identity_split(f"Abyssinian_{i}") for i in range(5000)]
+    assert splits.count("train") / 5000 == pytest.approx(0.7, abs=0.03)
+    assert splits.count("val") / 5000 == pytest.approx(0.1, abs=0.02)
+    assert splits.count("test") / 5000 == pytest.approx(0.2, abs=0.03)
+
+
+def test_no_split_may_change_by_accident():
+    # numbers of other machines and years rest on these
+    assert [identity_split(f"kodim{i:02}") for i in range(1, 6)] == ["train", "test", "train", "train", "train"]
+
+
+def test_the_splits_of_a_list_are_disjoint_and_cover_it():
+    names = [f"pug_{i}" for i in range(200)]
+    parts = [of_split(names, split) for split in ("train", "val", "test")]
+    assert sorted(sum(parts, [])) == sorted(names) and all(parts)
+    with pytest.raises(ValueError, match="split must be one of train, val, test, got 'dev'"):
+        of_split(names, "dev")
+
 
 SPLITS = ("train", "val", "test")
 
@@ -57,11 +85,16 @@ def test_the_sample_serves_every_split_and_holds_none_that_is_kept_out():
     assert counts == {"train": 19, "val": 5, "test": 6}
 
 
-def test_no_identity_is_in_two_splits_be_it_on_a_wall_or_cut_out(packs):
+def test_no_identity_is_in_two_splits_be_it_on_a_wall_or_cut_out(packs, monkeypatch):
+    def uncut(encoded, size):  # of more names than can stand by themselves, and many times faster
+        return ((name, np.zeros((4, size, size), np.uint8), 1.0) for name, *_ in encoded)
+
+    monkeypatch.setattr("htcv_lib.mask_depth.rooms.pets.cutouts_of", uncut)
+    monkeypatch.setattr("htcv_lib.data.textures.square", lambda content, size: np.zeros((3, size, size), np.uint8))
     of = {}
     for split in SPLITS:
-        walls = load_textures(["base_images", "oxford_pets_images_1470"], split, 16).names
-        pets = load_cutouts("oxford_pets_630", split, 16).names
+        walls = load_textures(["base_images", "oxford_pets_images_1470"], split, 1).names
+        pets = load_cutouts("oxford_pets_630", split, 1).names
         of[split] = {name.rsplit("/", 1)[-1].removesuffix(".jpg") for name in walls} | set(pets)
         assert {identity_split(name) for name in of[split]} == {split}
     assert not (of["train"] & of["val"] or of["train"] & of["test"] or of["val"] & of["test"])

@@ -1,9 +1,34 @@
-"""Memory layouts of networks with convolutions over pictures and over time."""
+"""Seeds, threads and memory layouts."""
 
+import random
+
+import numpy as np
 import torch
 from torch import nn
 
-from htcv_lib.training.device import place_sequences
+from htcv_lib.training.device import place, place_sequences, prepare, seed_everything
+
+
+def test_the_same_seed_gives_the_same_numbers_from_all_three_generators():
+    def draw():
+        seed_everything(11)
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    assert draw() == draw()
+
+
+def test_preparing_says_where_to_train_and_keeps_the_threads_asked_for():
+    before = torch.get_num_threads()
+    try:
+        assert prepare(0, threads=1) == ("cuda" if torch.cuda.is_available() else "cpu")
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_placed_net_computes_channels_last():
+    model = place(nn.Conv2d(3, 4, 3), "cpu")
+    assert model(torch.rand(1, 3, 8, 8)).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_weights_of_both_kinds_lie_channels_last_and_compute_the_same():

@@ -1,64 +1,73 @@
+"""Checkpoints, resumption and averaged weights. This file is also the script whose trainings are killed."""
+
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
+from toy_training import ToyBatches, squared_error, toy_model
 
+from htcv_lib.training.checkpoint import WeightAverage
 from htcv_lib.training.loop import fit
 from htcv_lib.training.optim import cosine_schedule, one_cycle, plateau
+from htcv_lib.training.phase import Phase
 
 QUIET = {"progress": False}
-PIECES = (Path(__file__).parents[1] / "toy_training.py").read_text()
-# a training with every kind of state; the argument tells when to kill itself: after an epoch, or within one
-SCRIPT = PIECES + """
-import os, random, signal, sys
-from pathlib import Path
-import numpy as np
-from htcv_lib.training.loop import fit
-from htcv_lib.training.optim import cosine_schedule
-
-folder, kill_at = Path(sys.argv[1]), int(sys.argv[2])
-torch.set_num_threads(1)
-model = toy_model(dropout=0.3).to(memory_format=torch.channels_last)
-optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
-steps = [0]
-
-def objective(batch):
-    steps[0] += 1
-    if steps[0] == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    noise = random.random() + np.random.rand()  # the other two global generators
-    return {"loss": squared_error(model, batch)["loss"] * (1 + 0.01 * noise)}
-
-phase = Phase("toy", objective, optimizer, repeat=lambda history: 1 + (history.last("toy/loss", 4) > 2),
-              clip_norm=1.0, scheduler=cosine_schedule(optimizer, steps=60, warmup=3))
-history = fit([phase], ToyBatches(), epochs=6, evaluate=lambda: {"norm": model[0].weight.norm().item()}, ema=0.9,
-              checkpoint=folder / "toy.pt", models={"toy": model}, seed=7, progress=False)
-history.save(folder / "history.csv")
-torch.save([model.state_dict(), history.first_losses], folder / "result.pt")
-print(history.events)
-"""
+# a whole training; then one killed in a later epoch; after resuming, in the next one again; and its end
+TRAININGS = (("whole", 0), ("killed", 11), ("killed", 5), ("killed", 0))
 
 
-def run(folder: Path, kill_at: int = 0) -> int:
-    folder.mkdir(exist_ok=True)
-    root = Path(__file__).parents[2]
-    return subprocess.run([sys.executable, "-c", SCRIPT, str(folder), str(kill_at)], cwd=root, timeout=120,
-                          env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True).returncode
+def train_and_die(folder: Path, kill_at: int) -> None:
+    """A training with every kind of state, which kills its process at step `kill_at`."""
+    model = toy_model(dropout=0.3).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+    steps = [0]
+
+    def objective(batch):
+        steps[0] += 1
+        if steps[0] == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        noise = random.random() + np.random.rand()  # the other two global generators
+        return {"loss": squared_error(model, batch)["loss"] * (1 + 0.01 * noise)}
+
+    phase = Phase("toy", objective, optimizer, repeat=lambda history: 1 + (history.last("toy/loss", 4) > 2),
+                  clip_norm=1.0, scheduler=cosine_schedule(optimizer, steps=60, warmup=3))
+    history = fit([phase], ToyBatches(), epochs=6, evaluate=lambda: {"norm": model[0].weight.norm().item()}, ema=0.9,
+                  checkpoint=folder / "toy.pt", models={"toy": model}, seed=7, **QUIET)
+    history.save(folder / "history.csv")
+    torch.save([model.state_dict(), history.first_losses], folder / "result.pt")
+
+
+def in_processes_of_their_own(folder: Path) -> None:
+    """The script: each training in a fork, since only the first import of torch takes long; prints how each ended."""
+    torch.set_num_threads(1)
+    torch.optim.SGD([torch.zeros(1)], lr=1.0)  # imports what every fork would import again
+    ends = []
+    for number, (name, kill_at) in enumerate(TRAININGS):
+        child = os.fork()
+        if not child:
+            random.seed(number), np.random.seed(number), torch.manual_seed(number)
+            (folder / name).mkdir(exist_ok=True)
+            train_and_die(folder / name, kill_at)
+            os._exit(0)
+        ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    print(ends)
 
 
 @pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_curve_bit_for_bit(tmp_path):
-    assert run(tmp_path / "whole") == 0
-    for kill_at in (11, 5):  # in a later epoch; then, after resuming, in the next one again
-        assert run(tmp_path / "killed", kill_at) == -signal.SIGKILL
-        assert not (tmp_path / "killed" / "result.pt").exists()
-    assert run(tmp_path / "killed") == 0
+    paths = os.pathsep.join(str(Path(__file__).parents[up]) for up in (2, 1))
+    done = subprocess.run([sys.executable, __file__, str(tmp_path)], env={**os.environ, "PYTHONPATH": paths},
+                          capture_output=True, text=True, timeout=120)
+    assert done.stdout.split("\n")[-2:] == [str([0, -signal.SIGKILL, -signal.SIGKILL, 0]), ""], done.stderr[-2000:]
     whole, killed = (torch.load(tmp_path / name / "result.pt", weights_only=True) for name in ("whole", "killed"))
     assert whole[1] == killed[1]
     assert all(torch.equal(whole[0][name], killed[0][name]) for name in whole[0])
@@ -164,3 +173,44 @@ def test_a_death_while_writing_leaves_the_checkpoint_before(toy, tmp_path, monke
         train(2)
     history = train(2)
     assert history.events == [{"event": "resumed", "epoch": 1, "step": 3}] and len(history.rows) == 2
+
+
+def scalar(value: float) -> nn.Module:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, value)
+    return model
+
+
+def test_the_average_forgets_its_start_quickly_and_then_keeps_its_decay():
+    model = scalar(0.0)
+    average = WeightAverage(model, decay=0.5)
+    expected = 0.0
+    for count in range(20):
+        nn.init.constant_(model.weight, float(count))
+        average.update()
+        decay = min(0.5, (1 + count) / (10 + count))
+        expected = decay * expected + (1 - decay) * count
+    assert average.average["weight"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_batch_statistics_are_averaged_and_counters_copied():
+    model = nn.BatchNorm1d(1)
+    average = WeightAverage(model, decay=0.9)
+    model(torch.tensor([[0.0], [20.0]]))  # running mean becomes 1
+    average.update()
+    assert average.average["running_mean"].item() == pytest.approx(0.9 * 1.0)  # the first decay is 1 / 10
+    assert average.average["num_batches_tracked"].item() == 1
+
+
+def test_weights_come_back_after_a_look_at_the_averaged_ones_even_after_an_error():
+    model = scalar(1.0)
+    average = WeightAverage(model, decay=0.9)
+    nn.init.constant_(model.weight, 3.0)
+    with pytest.raises(KeyError), average.applied():
+        assert model.weight.item() == 1.0
+        raise KeyError
+    assert model.weight.item() == 3.0
+
+
+if __name__ == "__main__":
+    in_processes_of_their_own(Path(sys.argv[1]))

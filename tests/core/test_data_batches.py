@@ -1,8 +1,14 @@
+"""Batches: order, fields, resumption, waiting."""
+
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from htcv_lib.data.augment import augmentation
-from htcv_lib.data.batches import Batches, ImageSet, SegmentationSet
+from htcv_lib.data.batches import Batches, FieldBatches, ImageSet, SegmentationSet, TimedBatches
+from htcv_lib.mask_depth.augment import depth_augmentation
+from htcv_lib.mask_depth.rooms.pets import StandingPets
 
 
 def segmentation_set(count=10):
@@ -106,3 +112,95 @@ def test_labelled_images_are_batched_as_well():
 def test_every_epoch_draws_new_augmentations_even_in_a_fixed_order():
     batches = Batches(segmentation_set(), 4, augment=augmentation("flip_crop"))
     assert not same(epoch(batches), epoch(batches))
+
+
+def pool(count=10):
+    generator = torch.Generator().manual_seed(0)
+    def numbers(*shape):
+        return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    return StandingPets(numbers(count, 3, 8, 12), numbers(count, 3, 8, 12), numbers(count, 1, 8, 12),
+                        (numbers(count, 1, 8, 12) / 255).half())
+
+
+def test_every_field_is_float_and_bytes_become_shares():
+    data = pool()
+    batch = next(iter(FieldBatches(data, 4)))
+    assert {key: (tuple(value.shape), value.dtype) for key, value in batch.items()} == {
+        "image": ((4, 3, 8, 12), torch.float32), "background": ((4, 3, 8, 12), torch.float32),
+        "mask": ((4, 1, 8, 12), torch.float32), "depth": ((4, 1, 8, 12), torch.float32), "index": ((4,), torch.int64)}
+    torch.testing.assert_close(batch["mask"] * 255, data.masks[:4].float())
+    assert torch.equal(batch["depth"], data.depths[:4].float())
+
+
+def test_the_order_is_that_of_the_other_batches():
+    for _ in range(2):
+        ours, theirs = FieldBatches(pool(), 4, shuffle=True, seed=3), Batches(pool(), 4, shuffle=True, seed=3)
+        for _ in range(2):
+            assert [b["index"].tolist() for b in ours] == [b["index"].tolist() for b in theirs]
+
+
+def test_fields_belong_together_after_shuffling():
+    data = pool()
+    for batch in FieldBatches(data, 4, shuffle=True):
+        assert torch.equal(batch["depth"], data.depths[batch["index"]].float())
+        torch.testing.assert_close(batch["background"] * 255, data.backgrounds[batch["index"]].float())
+
+
+def test_resumed_batches_of_fields_continue_as_if_never_interrupted():
+    def fresh(seed):
+        return FieldBatches(pool(), 4, shuffle=True, augment=depth_augmentation("light+noise+mosaic"), seed=seed)
+    whole, resumed = fresh(5), fresh(99)
+    epoch(whole)
+    state = whole.state_dict()
+    expected = epoch(whole)
+    resumed.load_state_dict(state)
+    assert same(epoch(resumed), expected)
+    assert not same(epoch(resumed), expected)
+
+
+def test_the_last_small_batch_can_be_left_out_and_no_batch_is_an_error():
+    assert [len(b["index"]) for b in FieldBatches(pool(), 4)] == [4, 4, 2]
+    assert [len(b["index"]) for b in FieldBatches(pool(), 4, drop_last=True)] == [4, 4]
+    with pytest.raises(ValueError, match="no batch of 11 can be cut from 10 items"):
+        FieldBatches(pool(), 11, drop_last=True)
+
+
+class Slow:
+    """Two batches, each 20 s late on its own clock, and a place in a stream."""
+
+    now = 0.0
+
+    def __len__(self):
+        return 2
+
+    def __iter__(self):
+        for number in range(2):
+            self.now += 20
+            yield {"index": number}
+
+    def state_dict(self):
+        return {"epoch": 3}
+
+
+def test_waiting_is_counted_and_what_happens_between_batches_is_not(monkeypatch):
+    slow = Slow()
+    monkeypatch.setattr("htcv_lib.data.batches.time", SimpleNamespace(perf_counter=lambda: slow.now))
+    timed = TimedBatches(slow)
+    for _ in timed:
+        slow.now += 50
+    assert timed.waited_s == 40
+
+
+def test_the_batches_are_the_same_and_so_is_their_state():
+    timed = TimedBatches(Slow())
+    assert [batch["index"] for batch in timed] == [0, 1]
+    assert len(timed) == 2 and timed.state_dict() == {"epoch": 3}
+
+
+def test_the_share_is_of_the_whole_training_and_never_above_one():
+    timed = TimedBatches(Slow())
+    timed.waited_s = 2.0
+    assert timed.share(8.0) == 0.25
+    assert timed.share(1.0) == 1.0
+    with pytest.raises(ValueError, match="more than 0"):
+        timed.share(0.0)

@@ -1,0 +1,85 @@
+"""The one place of formulas of pictures: light and stored values, averages of areas, filters."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+
+from htcv_lib.image import area_average, linear, separable_filter, shrunk, srgb
+
+
+def test_stored_values_and_bytes_become_the_light_of_the_standards_table():
+    stored = torch.tensor([0.0, 0.04045, 0.5, 1.0])
+    light = torch.tensor([0.0, 0.04045 / 12.92, 0.2140411, 1.0])
+    torch.testing.assert_close(linear(stored), light, atol=2e-6, rtol=0)
+    torch.testing.assert_close(srgb(light), stored, atol=2e-5, rtol=0)
+    levels = torch.tensor([0, 10, 128, 188, 255], dtype=torch.uint8)
+    light = torch.tensor([0, 10 / 255 / 12.92, 0.215861, 0.502886, 1])
+    torch.testing.assert_close(linear(levels), light, atol=1e-6, rtol=0)
+    torch.testing.assert_close(srgb(light), levels / 255, atol=2e-6, rtol=0)
+
+
+def test_the_two_curves_undo_each_other():
+    values = torch.linspace(0, 1, 4097, dtype=torch.float64)
+    assert torch.allclose(srgb(linear(values)), values, atol=1e-7)
+    assert torch.allclose(linear(srgb(values)), values, atol=1e-7)
+
+
+def test_black_passes_the_gradient_of_the_line_and_not_infinity():
+    black = torch.zeros(3, requires_grad=True)
+    srgb(black).sum().backward()
+    assert black.grad.tolist() == pytest.approx([12.92] * 3)
+
+
+@pytest.mark.parametrize("curve", [linear, srgb])
+def test_gradients_of_the_curves_are_those_of_finite_differences(curve):
+    values = torch.tensor([0.001, 0.02, 0.2, 0.9], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(curve, (values,))
+
+
+def test_every_level_survives_decoding_and_encoding():
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16)
+    assert torch.equal((srgb(linear(levels)) * 255).round().to(torch.uint8), levels)
+
+
+def test_half_black_half_white_is_188_and_not_128():
+    board = torch.tensor([[[0, 255], [255, 0]]], dtype=torch.uint8)
+    assert shrunk(board, 1).tolist() == [[[188]]]
+
+
+def test_partly_covered_pixels_count_in_part():
+    assert area_average(torch.tensor([[0.0, 3.0, 6.0]]), (1, 2)).tolist() == [[pytest.approx(1), pytest.approx(5)]]
+
+
+def test_averages_are_torchs_where_sizes_divide_and_keep_the_mean_where_they_do_not():
+    picture = torch.rand(2, 3, 12, 16, dtype=torch.float64)
+    torch.testing.assert_close(area_average(picture, (4, 8)), F.avg_pool2d(picture, (3, 2)))
+    torch.testing.assert_close(area_average(picture, (5, 7)).mean((-2, -1)), picture.mean((-2, -1)))
+    assert area_average(picture, (12, 16)) is picture
+
+
+def test_pictures_are_never_enlarged():
+    with pytest.raises(ValueError, match="8 x 8 pixels cannot be shown at 16 x 8"):
+        shrunk(torch.zeros(3, 8, 8, dtype=torch.uint8), (16, 8))
+
+
+BORDERS = {"replicate": "nearest", "symmetric": "reflect"}  # ours -> SciPy's
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_a_filter_agrees_with_scipy_also_where_the_kernel_is_wider_than_the_image(border):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 4, 9, generator=generator, dtype=torch.float64)
+    down, across = torch.rand(13, generator=generator), torch.rand(5, generator=generator)
+    ours = separable_filter(images, down, across, border)
+    kernel = torch.outer(down.double(), across.double()).numpy()
+    for image, filtered in zip(images.flatten(0, 1), ours.flatten(0, 1), strict=True):
+        expected = ndimage.correlate(image.numpy(), kernel, mode=BORDERS[border])
+        assert torch.allclose(filtered, torch.from_numpy(expected), atol=1e-12)
+
+
+def test_single_precision_images_stay_so_and_an_unknown_border_is_refused():
+    kernel = torch.ones(3)
+    assert separable_filter(torch.ones(1, 2, 3), kernel, kernel).dtype == torch.float32
+    with pytest.raises(ValueError, match="replicate"):
+        separable_filter(torch.ones(1, 2, 3), kernel, kernel, border="zeros")
