@@ -13,8 +13,6 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from htcv_lib.image import to_levels
-
 LOW_SHARE = 0.3
 OTSU = cv2.THRESH_BINARY + cv2.THRESH_OTSU
 
@@ -62,10 +60,15 @@ def edge_points(image: Tensor) -> list[np.ndarray]:
 def edge_map(image: Tensor) -> Tensor:
     """Edges as the report found them: (B, 3, H, W) in [0, 1] -> (B, H, W) bool."""
     found = []
-    for picture in to_levels(image.detach()).permute(0, 2, 3, 1).contiguous().cpu().numpy():
+    for picture in to_bytes(image).permute(0, 2, 3, 1).contiguous().cpu().numpy():
         high, _ = cv2.threshold(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), 0, 255, OTSU)
         found.append(cv2.Canny(picture, LOW_SHARE * high, high) > 0)
     return torch.from_numpy(np.stack(found)).to(image.device)
+
+
+def to_bytes(image: Tensor) -> Tensor:
+    """The 8-bit picture of the report's PNG files: [0, 1] -> uint8, halves rounded up."""
+    return (image.detach().clamp(0, 1) * 255 + 0.5).to(torch.uint8)
 
 
 def otsu_threshold(levels: Tensor) -> Tensor:
