@@ -4,16 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
+from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from htcv_lib.image import separable_filter, ssim_map
+from htcv_lib.image import ssim_map
 from htcv_lib.metrics.edges import to_bytes
+from htcv_lib.metrics.segmentation import mask_iou
 
 # Scores as the report on the neural renderer computed them, so that its table can be compared.
 #
 # They are not what their names promise elsewhere. `hausdorff_reported` is with the other Hausdorff distance.
-
-WINDOW = 7
 
 
 def ssim_reported(pred: Tensor, target: Tensor) -> Tensor:
@@ -27,36 +27,22 @@ def ssim_reported(pred: Tensor, target: Tensor) -> Tensor:
 
     Returns (B,) float64, at most 1.
     """
-    return flat_ssim(to_bytes(pred), to_bytes(target), data_range=1.0)
+    return flat_ssim(to_bytes(pred), to_bytes(target))
 
 
-def flat_ssim(pred: Tensor, target: Tensor, data_range: float = 1.0) -> Tensor:
-    """SSIM with scikit-image's defaults: flat windows of 7 pixels, sample covariance, no border, mean over channels.
+def flat_ssim(pred: Tensor, target: Tensor) -> Tensor:
+    """SSIM with scikit-image's defaults, range 1: flat windows of 7 pixels, sample covariance, mean over channels.
 
-    The report's figure for model 1 is that of `stretched` pictures, with range 1.
+    The report's figure for model 1 is that of `stretched` pictures.
 
     Args:
         pred, target: (B, C, H, W), H and W at least 7.
-        data_range: What the scores believe is the distance of black and white.
 
     Returns (B,) float64, at most 1.
     """
-    x, y = pred.double(), target.double()
-    flat = torch.full((WINDOW,), 1 / WINDOW, dtype=torch.float64)
-    whole = slice(WINDOW // 2, -(WINDOW // 2))  # windows inside the image
-    maps = separable_filter(torch.stack([x, y, x * x, y * y, x * y]), flat, flat)[..., whole, whole]
-    mean_x, mean_y, xx, yy, xy = maps
-    sample = WINDOW**2 / (WINDOW**2 - 1)
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    covariance = 2 * sample * (xy - mean_x * mean_y) + c2
-    variance = sample * (xx - mean_x**2 + yy - mean_y**2) + c2
-    return (luminance * covariance / variance).mean(dim=(1, 2, 3))
-
-
-def mean_l1_reported(pred: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference with black at -1 and white at 1: (B, 3, H, W) in [0, 1], twice -> (B,)."""
-    return 2 * (pred - target).abs().flatten(1).mean(dim=1)
+    pairs = zip(pred.double().cpu().numpy(), target.double().cpu().numpy(), strict=True)
+    scores = [structural_similarity(first, second, channel_axis=0, data_range=1.0) for first, second in pairs]
+    return torch.tensor(scores, dtype=torch.float64, device=pred.device)
 
 
 def stretched(image: Tensor) -> Tensor:
@@ -68,7 +54,14 @@ def stretched(image: Tensor) -> Tensor:
     return (image - low) / torch.where(high > low, high - low, 1)
 
 
-# The part of a picture where its object is.
+# Scores of the object alone: in pictures of a small thing on black, the background decides every other score.
+#
+# Positions are in pixels from the upper left corner of the image; the centre of the first pixel is (0.5, 0.5).
+# A box is (left, top, right, bottom). What a picture does not show has no score (NaN).
+
+MARGIN = 4.0  # pixels around the box
+AMBIENT = 0.03  # the darkest a pixel of the object can be, in every channel: ambient light 0.1 times material 0.3
+COVERAGES = (0.0, 0.01, 0.05, 0.2, 1.0)  # edges of the bins
 
 
 def visible_box(mask: Tensor) -> Tensor:
@@ -87,16 +80,6 @@ def visible_box(mask: Tensor) -> Tensor:
     left, right, top, bottom = sides
     box = torch.stack((left, top, right, bottom), dim=1)
     return torch.where(inside.flatten(1).any(1, keepdim=True), box, torch.nan)
-
-
-# Scores of the object alone: in pictures of a small thing on black, the background decides every other score.
-#
-# Positions are in pixels from the upper left corner of the image; the centre of the first pixel is (0.5, 0.5).
-# A box is (left, top, right, bottom). What a picture does not show has no score (NaN).
-
-MARGIN = 4.0  # pixels around the box
-AMBIENT = 0.03  # the darkest a pixel of the object can be, in every channel: ambient light 0.1 times material 0.3
-COVERAGES = (0.0, 0.01, 0.05, 0.2, 1.0)  # edges of the bins
 
 
 def box_mask(box: Tensor, size: tuple[int, int], margin: float = MARGIN) -> Tensor:
@@ -120,11 +103,6 @@ def box_mse(pred: Tensor, target: Tensor, box: Tensor, margin: float = MARGIN) -
     return mean_in((pred - target).double().square(), box_mask(box, target.shape[-2:], margin))
 
 
-def box_psnr(pred: Tensor, target: Tensor, box: Tensor, margin: float = MARGIN) -> Tensor:
-    """PSNR in dB in the grown box, see `box_mse`; infinite where the pictures are equal."""
-    return -10 * box_mse(pred, target, box, margin).log10()
-
-
 def box_ssim(pred: Tensor, target: Tensor, box: Tensor, margin: float = MARGIN) -> Tensor:
     """Structural similarity, the mean of `ssim_map` in the grown box; arguments and NaN as `box_mse`.
 
@@ -133,21 +111,16 @@ def box_ssim(pred: Tensor, target: Tensor, box: Tensor, margin: float = MARGIN) 
     return mean_in(ssim_map(pred, target), box_mask(box, target.shape[-2:], margin))
 
 
-def picture_silhouette(image: Tensor, threshold: float = AMBIENT / 2) -> Tensor:
+def picture_silhouette(image: Tensor) -> Tensor:
     """Where a picture shows something: the mean of a pixel's channels exceeds half the ambient light.
 
     In a rendered picture this is exactly the object, because no pixel of it is darker than the ambient light, and
-    everything else is black.
-
-    Args:
-        image: (B, 3, H, W) in [0, 1].
-
-    Returns (B, 1, H, W) bool.
+    everything else is black. (B, 3, H, W) in [0, 1] -> (B, 1, H, W) bool.
     """
-    return image.mean(dim=1, keepdim=True) > threshold
+    return image.mean(dim=1, keepdim=True) > AMBIENT / 2
 
 
-def silhouette_iou(pred: Tensor, target: Tensor, threshold: float = AMBIENT / 2) -> Tensor:
+def silhouette_iou(pred: Tensor, target: Tensor) -> Tensor:
     """Intersection over union of the silhouettes of two pictures.
 
     Args:
@@ -155,8 +128,8 @@ def silhouette_iou(pred: Tensor, target: Tensor, threshold: float = AMBIENT / 2)
 
     Returns (B,) in [0, 1]; NaN where both pictures are black.
     """
-    first, second = (picture_silhouette(image, threshold).flatten(1) for image in (pred, target))
-    return (first & second).sum(dim=1).double() / (first | second).sum(dim=1)
+    first, second = picture_silhouette(pred), picture_silhouette(target)
+    return torch.where((first | second).flatten(1).any(1), mask_iou(first, second), math.nan)
 
 
 def brightest_spot(image: Tensor, share: float = 0.95) -> Tensor:

@@ -64,11 +64,16 @@ def sample_scenes(sampler: str, count: int, generator: torch.Generator, keep: Ke
     return torch.cat(taken) if taken else propose(sampler, 0, generator)
 
 
+def limits(sampler: str) -> Tensor:
+    """Lowest and highest scene of the sampler's box: (2, 10)."""
+    low, high = SAMPLERS[sampler]
+    return torch.tensor([(*low, 0, 0, 0, SHININESS[0], *(-LIGHT_REACH,) * 3),
+                         (*high, 1, 1, 1, SHININESS[1], *(LIGHT_REACH,) * 3)])
+
+
 def propose(sampler: str, count: int, generator: torch.Generator) -> Tensor:
     """Uniform scenes (count, 10) from the sampler's box."""
-    (low, high), light = SAMPLERS[sampler], (LIGHT_REACH,) * 3
-    lowest = torch.tensor((*low, 0, 0, 0, SHININESS[0], *(-x for x in light)), device=generator.device)
-    highest = torch.tensor((*high, 1, 1, 1, SHININESS[1], *light), device=generator.device)
+    lowest, highest = limits(sampler).to(generator.device)
     return torch.lerp(lowest, highest, torch.rand(count, 10, generator=generator, device=generator.device))
 
 
@@ -242,9 +247,7 @@ def sweep_scenes(sampler: str, field: str = "light_x", steps: int = 8) -> Tensor
         raise ValueError(f"field must be one of {', '.join(SCENE_FIELDS)}, got {field!r}")
     base = torch.tensor((*CENTRE.get(sampler, CENTRE["easy"]), *BLUE, SHINE, *LIGHT))
     place = SCENE_FIELDS.index(field)
-    low, high = SAMPLERS[sampler if sampler in CENTRE else "easy"]
-    lowest = (*low, 0, 0, 0, SHININESS[0], *(-LIGHT_REACH,) * 3)[place]
-    highest = (*high, 1, 1, 1, SHININESS[1], *(LIGHT_REACH,) * 3)[place]
+    lowest, highest = limits(sampler if sampler in CENTRE else "easy")[:, place].tolist()
     scenes = base.repeat(steps, 1)
     scenes[:, place] = torch.linspace(lowest, highest, steps)
     return scenes

@@ -18,15 +18,13 @@ from htcv_lib.neural_renderer.regions import (
     by_coverage,
     flat_ssim,
     highlight_error,
-    mean_l1_reported,
     silhouette_iou,
     ssim_reported,
     stretched,
     visible_box,
 )
 from htcv_lib.training.device import in_mode
-
-# Scores of networks that render, and of the baselines: of each picture, and as one number for a set.
+from htcv_lib.training.evaluate import score_batches
 
 Batch = dict[str, Tensor]
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]  # pred, target (B, 3, H, W) in [0, 1], box (B, 4) -> (B,)
@@ -45,14 +43,14 @@ SCORES: dict[str, Score] = {
     "ssim_reported": lambda pred, target, box: ssim_reported(pred, target),
     "ssim_stretched": lambda pred, target, box: flat_ssim(stretched(pred), stretched(target)),
     "hausdorff_reported": lambda pred, target, box: hausdorff_reported(pred, target),
-    "l1_reported": lambda pred, target, box: mean_l1_reported(pred, target),
+    "l1_reported": lambda pred, target, box: 2 * (pred - target).abs().flatten(1).mean(1),  # black is -1, white 1
 }
 QUICK = ("l1", "mse", "box_mse", "silhouette_iou")  # cheap enough for every epoch
 
 
 @torch.no_grad()
 def score_pictures(pred: Tensor, batch: Batch, names: Sequence[str] = tuple(SCORES)) -> dict[str, Tensor]:
-    """The scores of each picture, (B,) on the CPU; a score that does not apply to a picture is NaN.
+    """The scores of each picture, (B,) float64; a score that does not apply to a picture is NaN.
 
     Args:
         pred: (B, 3, H, W), clipped to [0, 1].
@@ -70,13 +68,12 @@ def score_pictures(pred: Tensor, batch: Batch, names: Sequence[str] = tuple(SCOR
     scores = {}
     for name in names:
         try:
-            scores[name] = SCORES[name](pred, target, box).double().cpu()
+            scores[name] = SCORES[name](pred, target, box).double()
         except BackboneUnavailable:
             continue
     return scores
 
 
-@torch.no_grad()
 def score_rendering(model: nn.Module, batches: Iterable[Batch],
                     names: Sequence[str] = tuple(SCORES)) -> dict[str, Tensor]:
     """The scores of all pictures of a set, (N,) each, and their coverage in [0, 1]: the input of `by_coverage`.
@@ -85,14 +82,12 @@ def score_rendering(model: nn.Module, batches: Iterable[Batch],
         model: Anything with `pictures(batch) -> (B, 3, H, W) in [0, 1]`; put into evaluation mode meanwhile.
         batches: As `SceneBatches` yields them; unshuffled, if rows are to be told apart.
     """
-    rows = []
-    with in_mode(False, model):
-        for batch in batches:
-            row = score_pictures(model.pictures(batch).float(), batch, names)
-            rows.append(row | {"coverage": batch["mask"].flatten(1).double().mean(1).cpu()})
-    if not rows:
-        raise ValueError("no batches to evaluate")
-    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+    def score(batch: Batch) -> dict[str, Tensor]:
+        return (score_pictures(model.pictures(batch).float(), batch, names)
+                | {"coverage": batch["mask"].flatten(1).double().mean(1)})
+
+    return score_batches(score, batches, model, amp=False)
 
 
 def summarize_scores(scores: Mapping[str, Tensor]) -> dict[str, float]:
