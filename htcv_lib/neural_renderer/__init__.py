@@ -32,11 +32,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "silhouette", "split_scene",
     ],
     "regions": [
-        "box_mask", "box_mse", "box_ssim", "brightest_spot", "by_coverage", "flat_ssim", "highlight_error",
+        "box_mask", "box_mse", "box_ssim", "brightest_spot", "flat_ssim", "highlight_error",
         "picture_silhouette", "silhouette_iou", "ssim_reported", "stretched", "visible_box",
     ],
     "scenes": [
-        "CORNERS", "SAMPLERS", "SceneBatches", "corner_of", "corner_scenes", "encode_scene", "in_corner",
+        "CORNERS", "SAMPLERS", "SceneBatches", "corner_of", "corner_scenes", "encode_scene",
         "looks_at_object", "outside_corners", "sample_scenes", "scene_batch", "sweep_scenes", "test_scenes",
     ],
     "scores": [

@@ -1,7 +1,6 @@
 """Scores of the object alone, and scores as the report computed them."""
 
 import math
-from collections.abc import Mapping, Sequence
 
 import torch
 from skimage.metrics import structural_similarity
@@ -60,8 +59,8 @@ def stretched(image: Tensor) -> Tensor:
 # A box is (left, top, right, bottom). What a picture does not show has no score (NaN).
 
 MARGIN = 4.0  # pixels around the box
+BRIGHTEST, HIGHLIGHT = 0.95, 0.5  # shares of the peak and of white
 AMBIENT = 0.03  # the darkest a pixel of the object can be, in every channel: ambient light 0.1 times material 0.3
-COVERAGES = (0.0, 0.01, 0.05, 0.2, 1.0)  # edges of the bins
 
 
 def visible_box(mask: Tensor) -> Tensor:
@@ -98,17 +97,17 @@ def box_mask(box: Tensor, size: tuple[int, int], margin: float = MARGIN) -> Tens
     return (rows[:, :, None] & columns[:, None, :])[:, None]
 
 
-def box_mse(pred: Tensor, target: Tensor, box: Tensor, margin: float = MARGIN) -> Tensor:
+def box_mse(pred: Tensor, target: Tensor, box: Tensor) -> Tensor:
     """Mean squared error in the grown box: (B, 3, H, W) twice and (B, 4) -> (B,), NaN if no pixel is in it."""
-    return mean_in((pred - target).double().square(), box_mask(box, target.shape[-2:], margin))
+    return mean_in((pred - target).double().square(), box_mask(box, target.shape[-2:]))
 
 
-def box_ssim(pred: Tensor, target: Tensor, box: Tensor, margin: float = MARGIN) -> Tensor:
+def box_ssim(pred: Tensor, target: Tensor, box: Tensor) -> Tensor:
     """Structural similarity, the mean of `ssim_map` in the grown box; arguments and NaN as `box_mse`.
 
     The windows of pixels at the edge of the box look up to 5 pixels further.
     """
-    return mean_in(ssim_map(pred, target), box_mask(box, target.shape[-2:], margin))
+    return mean_in(ssim_map(pred, target), box_mask(box, target.shape[-2:]))
 
 
 def picture_silhouette(image: Tensor) -> Tensor:
@@ -132,11 +131,11 @@ def silhouette_iou(pred: Tensor, target: Tensor) -> Tensor:
     return torch.where((first | second).flatten(1).any(1), mask_iou(first, second), math.nan)
 
 
-def brightest_spot(image: Tensor, share: float = 0.95) -> Tensor:
+def brightest_spot(image: Tensor) -> Tensor:
     """Centre of the whitest pixels of a picture.
 
     A highlight is white: it adds the same to all channels, so it shows in the smallest of the three, where it also
-    saturates last. The spot is the mean position of the pixels that reach `share` of the largest such value.
+    saturates last. The spot is the mean position of the pixels that reach 95 % of the largest such value.
 
     Args:
         image: (B, 3, H, W) in [0, 1].
@@ -145,55 +144,25 @@ def brightest_spot(image: Tensor, share: float = 0.95) -> Tensor:
     """
     whiteness = image.amin(dim=1)  # (B, H, W)
     peak = whiteness.amax(dim=(1, 2))
-    spot = (whiteness >= share * peak[:, None, None]).double()
+    spot = (whiteness >= BRIGHTEST * peak[:, None, None]).double()
     y, x = (torch.arange(n, device=image.device, dtype=torch.float64) + 0.5 for n in image.shape[-2:])
     total = spot.sum(dim=(1, 2))
     centre = torch.stack([spot.sum(dim=1) @ x, spot.sum(dim=2) @ y], dim=1) / total[:, None]
     return torch.where((peak > AMBIENT / 2)[:, None], centre, math.nan)
 
 
-def highlight_error(pred: Tensor, target: Tensor, visible: float = 0.5) -> Tensor:
+def highlight_error(pred: Tensor, target: Tensor) -> Tensor:
     """Distance in pixels between the brightest spots of two pictures, found in both in the same way.
 
     Args:
         pred, target: (B, 3, H, W) in [0, 1].
-        visible: The target has a highlight if some pixel of it exceeds this in all channels.
 
-    Returns (B,) float64; NaN where the target has no highlight, the diagonal of the image where only the prediction
-    has no bright spot.
+    Returns (B,) float64; NaN where the target has no highlight, which is a pixel above one half in all channels; the
+    diagonal of the image where only the prediction has no bright spot.
     """
     distance = (brightest_spot(pred) - brightest_spot(target)).norm(dim=1)
     distance = distance.nan_to_num(nan=math.hypot(*target.shape[-2:]))
-    return torch.where(target.amin(dim=1).amax(dim=(1, 2)) > visible, distance, math.nan)
-
-
-def by_coverage(scores: Mapping[str, Tensor], coverage: Tensor,
-                edges: Sequence[float] = COVERAGES) -> list[dict[str, float | int | str]]:
-    """Mean scores of the pictures in each range of coverage, and of all; the rows of a table.
-
-    Args:
-        scores: Name -> (B,) score of each picture; NaN is left out of means and counted.
-        coverage: (B,) share of the pixels that show the object, in [0, 1].
-        edges: Increasing, the first 0. A bin holds its upper edge, not its lower one; empty pictures are a bin of
-            their own.
-
-    Returns dicts with coverage (a label), pictures (how many), and for each score its mean, and under the name with
-    " n" how many pictures it is the mean of. Bins without pictures are left out.
-    """
-    bins = {"empty": coverage <= 0}
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        bins[f"{100 * low:g}-{100 * high:g} %"] = (coverage > low) & (coverage <= high)
-    bins["all"] = torch.ones_like(coverage, dtype=torch.bool)
-    rows = []
-    for label, chosen in bins.items():
-        if not chosen.any():
-            continue
-        row = {"coverage": label, "pictures": int(chosen.sum())}
-        for name, values in scores.items():
-            inside = values.to(coverage.device)[chosen].double()
-            row |= {name: float(inside.nanmean()), f"{name} n": int((~inside.isnan()).sum())}
-        rows.append(row)
-    return rows
+    return torch.where(target.amin(dim=1).amax(dim=(1, 2)) > HIGHLIGHT, distance, math.nan)
 
 
 def mean_in(values: Tensor, mask: Tensor) -> Tensor:

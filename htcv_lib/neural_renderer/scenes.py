@@ -118,14 +118,9 @@ def corner_of(scene: Tensor) -> Tensor:
     return torch.where(inside.any(0), inside.int().argmax(0), -1)
 
 
-def in_corner(scene: Tensor) -> Tensor:
-    """(B,) bool: in one of the corners of parameter space that training leaves out."""
-    return corner_of(scene) >= 0
-
-
 def outside_corners(scene: Tensor) -> Tensor:
-    """(B,) bool: the `keep` of training scenes."""
-    return ~in_corner(scene)
+    """(B,) bool: in none of the corners that training leaves out; the `keep` of training scenes."""
+    return corner_of(scene) < 0
 
 
 def test_scenes(sampler: str, count: int = 600, seed: int = 20250) -> Tensor:
@@ -154,11 +149,8 @@ def corner_scenes(sampler: str, count: int = 300, seed: int = 20251) -> Tensor:
                       for which in range(len(CORNERS))])
 
 
-# Batches of scenes rendered while training, on the device, so that no picture need be seen twice.
-
-
 class SceneBatches:
-    """Each `iter()` is one epoch of fresh scenes, none in a corner of parameter space that tests hold out.
+    """Batches rendered while training, on the device: each `iter()` is one epoch of fresh scenes, none in a corner.
 
     What an epoch draws depends on seed, epoch and kind of device only, so `state_dict` is small and an epoch
     broken off leaves the next one unchanged.
@@ -224,8 +216,6 @@ def scene_batch(scene: Tensor, sampler: str, size: Size = 128, quantise: bool = 
     mask = (image[:, :1] > 0).to(image)  # the ambient term makes every pixel of the sphere at least 8 / 255
     return {"scene": scene, "input": encode_scene(scene), "image": image, "mask": mask}
 
-
-# Rows of scenes in which one number moves and the others stay.
 
 CENTRE = {"easy": (3.5, 3.5, 10.75), "code": (0.0, 0.0, 0.0), "centred": (0.0, 0.0, 0.0)}
 BLUE, SHINE, LIGHT = (0.2, 0.5, 0.9), 10.0, (0.0, 12.0, 18.0)

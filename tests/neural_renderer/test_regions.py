@@ -10,7 +10,6 @@ from htcv_lib.neural_renderer.regions import (
     box_mse,
     box_ssim,
     brightest_spot,
-    by_coverage,
     flat_ssim,
     highlight_error,
     picture_silhouette,
@@ -102,17 +101,6 @@ def test_a_highlight_is_off_by_pixels_and_a_black_prediction_by_the_diagonal():
     pred = torch.cat([spot(13, 14, 0.2), spot(10, 10, 0.9), spot(0, 0, 0.0), spot(10, 10, 0.3)])
     error = highlight_error(pred, target)
     assert error[:3].tolist() == pytest.approx([5, 0, 50]) and error[3].isnan()  # the last target has no highlight
-
-
-def test_a_table_by_coverage_counts_what_has_no_score():
-    coverage = torch.tensor([0.0, 0.004, 0.01, 0.3])
-    scores = {"psnr": torch.tensor([math.nan, 20.0, 30.0, 40.0]), "flip": torch.tensor([0.0, 0.1, 0.3, 0.4])}
-    rows = by_coverage(scores, coverage)
-    assert [(row["coverage"], row["pictures"]) for row in rows] == [("empty", 1), ("0-1 %", 2), ("20-100 %", 1),
-                                                                     ("all", 4)]
-    assert rows[0]["psnr n"] == 0 and math.isnan(rows[0]["psnr"])
-    assert rows[1]["psnr"] == 25 and rows[1]["flip"] == pytest.approx(0.2)
-    assert rows[3]["psnr"] == 30 and rows[3]["psnr n"] == 3 and rows[3]["flip"] == pytest.approx(0.2)
 
 
 def test_the_reported_ssim_is_scikit_images_of_bytes_with_range_one(spheres):
