@@ -14,16 +14,7 @@ from torch import Tensor, nn
 
 from htcv_lib.data.augment import stream_seed
 from htcv_lib.image import Size, height_width
-from htcv_lib.neural_renderer.phong import (
-    FAR,
-    HALF_FIELD,
-    NEAR,
-    outline_box,
-    pixel_grid,
-    positions,
-    projected,
-    seen,
-)
+from htcv_lib.neural_renderer.phong import FAR, HALF_FIELD, NEAR, outline_box, pixel_grid, positions, projected, seen
 from htcv_lib.neural_renderer.scenes import SceneBatches, encode_scene, looks_at_object
 
 

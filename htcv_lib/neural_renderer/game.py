@@ -148,12 +148,10 @@ def bce(logits: Tensor, label: float) -> Tensor:
 # The report's adaptive GAN training: watch the discriminator, train the side that loses, pause the one that wins.
 #
 # The report measures the batch before every update of the discriminator and ends with the first update that began above
-# the lower limit, if enough real pictures passed as real. Here a step's decision rests on the last measurements of the
-# generator's updates, those of the step before: its objective scores generated and real pictures even while the
-# discriminator pauses. So the number of updates is fixed beforehand: 1 above that limit, on the same condition, else
-# the
-# most. Both measure with the discriminator in training mode; the report's pictures all carry the instance noise, here
-# only the generated ones.
+# the lower limit, if enough real pictures passed as real. Here the number of updates is fixed beforehand, 1 above that
+# limit on the same condition, else the most: it rests on what the generator's updates of the step before measured,
+# whose objective scores generated and real pictures even while the discriminator pauses. Both measure with the
+# discriminator in training mode; the report's pictures all carry the instance noise, here only the generated ones.
 
 COUNTED = ("paused", "extra_discriminator", "extra_generator", "steps")
 
@@ -254,29 +252,29 @@ def balance_frame(history: History) -> pd.DataFrame:
     balance/paused (the discriminator was not trained), balance/extra_discriminator and balance/extra_generator (updates
     beyond one, per step); NaN in epochs without such rules.
     """
-    rows = [{"epoch": event["epoch"]} | {f"balance/{name}": event[name] / event["steps"] for name in COUNTED[:-1]}
-            for event in history.events if event["event"] == "balance"]
-    columns = ["epoch", *(f"balance/{name}" for name in COUNTED[:-1])]
-    return history.frame().merge(pd.DataFrame(rows, columns=columns), on="epoch", how="left")
+    columns = {f"balance/{name}": name for name in COUNTED[:-1]}
+    rows = [[event["epoch"], *(event[name] / event["steps"] for name in columns.values())]
+            for event in counted(history)]
+    return history.frame().merge(pd.DataFrame(rows, columns=["epoch", *columns]), on="epoch", how="left")
 
 
 def balance_summary(history: History) -> dict[str, float]:
-    """The interventions of a whole training, per step that was under these rules; empty if none was.
+    """The interventions of a whole training, as in `balance_frame`, per step that was under these rules.
 
-    paused: share of the steps without an update of the discriminator; extra_discriminator and extra_generator: updates
-    beyond one.
+    Empty if none was.
     """
-    events = [event for event in history.events if event["event"] == "balance"]
-    steps = sum(event["steps"] for event in events)
-    return {name: sum(event[name] for event in events) / steps for name in COUNTED[:-1]} if steps else {}
+    steps = sum(event["steps"] for event in counted(history))
+    return {name: sum(event[name] for event in counted(history)) / steps for name in COUNTED[:-1]} if steps else {}
 
 
-# Does a curve still move, and where to? Numbers for the later parts of a training.
+def counted(history: History) -> list[dict]:
+    """The history's events that hold counts of interventions, one an epoch."""
+    return [event for event in history.events if event["event"] == "balance"]
 
 
 def curve_swing(values: Iterable[float]) -> float:
     """How unsteady a training ended: standard deviation over mean of the last third of a positive curve."""
-    last = thirds(values)[2]
+    *_, last = thirds(values)
     return float(last.std() / last.mean())
 
 

@@ -96,7 +96,7 @@ class LabelVAE(nn.Module):
     def forward(self, image: Tensor, label: Tensor, sample: bool = True) -> VAEOutput:
         """Reconstruct from one draw of the posterior, or from its mean.
 
-        `label` is the label the model is told: the report's may be wrong, a conditional model's is the own.
+        The label the report's kind is told may be wrong; a conditional model is told the own.
         """
         posterior = self.encode(image, label)
         z = posterior.sample() if sample else posterior.mu

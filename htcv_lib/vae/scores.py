@@ -1,15 +1,14 @@
-"""Was a picture turned into another class, did it keep its style, and rows of pictures that show it."""
+"""Was a picture turned into another class, did it keep its style, and rows of pictures that show it.
+
+Both questions have a trivial answer alone: a decoder that ignores the picture always shows the class asked for, one
+that ignores the class keeps everything. So the two numbers belong together.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htcv_lib.training.device import in_mode
-
-# Was a picture turned into another class, and did it keep its style?
-#
-# Both questions have a trivial answer alone: a decoder that ignores the picture always shows the class asked
-# for, one that ignores the class keeps everything. So the two numbers belong together.
 
 
 def other_labels(label: Tensor, num_classes: int = 10, offset: int = 0) -> Tensor:
@@ -84,9 +83,6 @@ def beyond_class(descriptors: Tensor, label: Tensor) -> Tensor:
     rest = descriptors - (sums / counts[:, None])[label]
     rounding = 1e-6 * descriptors.square().mean(dim=0).sqrt()
     return rest * (rest.square().mean(dim=0).sqrt() > rounding)
-
-
-# Rows of pictures that show what a label VAE has learned.
 
 
 @torch.no_grad()

@@ -255,11 +255,10 @@ def test_the_light_walks_from_left_to_right_over_the_picture():
     assert light.tolist() == [[-20, 12, 18], [0, 12, 18], [20, 12, 18]]
 
 
-def test_an_unknown_sampler_is_refused():
-    with pytest.raises(ValueError, match="sampler must be one of default, .*, got 'medium'"):
-        sweep_scenes("medium")
-
-
-def test_an_unknown_field_is_refused():
-    with pytest.raises(ValueError, match="field must be one of object_x, .*, light_z, got 'light'"):
-        sweep_scenes("easy", "light")
+@pytest.mark.parametrize(("given", "words"), [
+    (("medium",), "sampler must be one of default, .*, got 'medium'"),
+    (("easy", "light"), "field must be one of object_x, .*, light_z, got 'light'"),
+])
+def test_an_unknown_sampler_or_field_is_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        sweep_scenes(*given)
