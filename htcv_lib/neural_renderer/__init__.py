@@ -21,9 +21,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     ],
     "figures": ["balance_curves"],
     "game": [
-        "Balance", "after", "balance_frame", "balance_summary", "change", "coordinate_objective",
-        "discriminator_accuracy", "discriminator_objective", "drift", "during", "generator_objective",
-        "make_balance", "regression_objective", "swing",
+        "Balance", "balance_frame", "balance_summary", "coordinate_objective", "curve_change", "curve_drift",
+        "curve_swing", "discriminator_accuracy", "discriminator_objective", "generator_objective", "make_balance",
+        "regression_objective", "repeat_after", "repeat_during",
     ],
     "losses": ["masked_l1_loss", "require_vgg", "vgg_loss"],
     "networks": ["SphereDiscriminator", "SphereGenerator", "init_dcgan", "make_discriminator", "make_generator"],
@@ -32,12 +32,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "silhouette", "split_scene",
     ],
     "regions": [
-        "box_mask", "box_mse", "box_psnr", "box_ssim", "brightest_spot", "by_coverage", "flat_ssim",
-        "highlight_error", "mean_l1_reported", "picture_silhouette", "silhouette_iou", "ssim_reported", "stretched",
-        "visible_box",
+        "box_mask", "box_mse", "box_ssim", "brightest_spot", "flat_ssim", "highlight_error",
+        "picture_silhouette", "silhouette_iou", "ssim_reported", "stretched", "visible_box",
     ],
     "scenes": [
-        "CORNERS", "SAMPLERS", "SceneBatches", "corner_of", "corner_scenes", "encode_scene", "in_corner",
+        "CORNERS", "SAMPLERS", "SceneBatches", "corner_of", "corner_scenes", "encode_scene",
         "looks_at_object", "outside_corners", "sample_scenes", "scene_batch", "sweep_scenes", "test_scenes",
     ],
     "scores": [

@@ -9,6 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from htcv_lib.image import in_unit, to_levels
+
 
 class AllBlack(nn.Module):
     """Nothing is there."""
@@ -53,7 +55,7 @@ class NearestScene(nn.Module):
     @torch.no_grad()
     def fit(self, batches: Iterable[dict[str, Tensor]]) -> Self:
         """Remember `input` (B, 10) and `image` (B, 3, H, W) in [0, 1] of all batches."""
-        kept = [(batch["input"], (batch["image"] * 255).round().to(torch.uint8)) for batch in batches]
+        kept = [(batch["input"], to_levels(batch["image"])) for batch in batches]
         self.inputs, self.images = (torch.cat(part) for part in zip(*kept, strict=True))
         return self
 
@@ -63,4 +65,4 @@ class NearestScene(nn.Module):
 
     def pictures(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, 3, H, W) in [0, 1] for `batch["input"]` (B, 10)."""
-        return self.images[self.nearest(batch["input"])].to(batch["input"].dtype) / 255
+        return in_unit(self.images[self.nearest(batch["input"])])

@@ -1,8 +1,12 @@
-"""A network that colours one pixel at a time, and what it is told of the scene and of the pixel."""
+"""A network that colours one pixel at a time, and what it is told of the scene and of the pixel.
+
+A neural field that is told the scene (after Mildenhall et al., 2020, arXiv:2003.08934, and Tancik et al., 2020,
+arXiv:2006.10739). What it is told is the choice of its `features`: see `PixelFeatures` for the ladder of knowledge.
+"""
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,25 +14,8 @@ from torch import Tensor, nn
 
 from htcv_lib.data.augment import stream_seed
 from htcv_lib.image import Size, height_width
-from htcv_lib.neural_renderer.phong import FAR, HALF_FIELD, NEAR, outline_box, projected, seen
+from htcv_lib.neural_renderer.phong import FAR, HALF_FIELD, NEAR, outline_box, pixel_grid, positions, projected, seen
 from htcv_lib.neural_renderer.scenes import SceneBatches, encode_scene, looks_at_object
-
-# A network that colours one pixel at a time, from what it is told of the scene and of the pixel.
-#
-# A neural field that is told the scene (after Mildenhall et al., 2020, arXiv:2003.08934, and Tancik et al., 2020,
-# arXiv:2006.10739). What it is told is the choice of its `features`: see `PixelFeatures` for the ladder of knowledge.
-
-
-class Features(Protocol):
-    """What the network asks of its features."""
-
-    count: int  # numbers a pixel gets
-
-    def __call__(self, scene: Tensor, position: Tensor) -> Tensor:
-        """Scenes (B, 10), positions (B, K, 2) or (K, 2) -> (B, K, count)"""
-
-    def grid(self, size: int | tuple[int, int], like: Tensor) -> Tensor:
-        """Positions (H * W, 2) of a picture's pixels, row by row."""
 
 
 class PixelOutput(NamedTuple):
@@ -63,7 +50,8 @@ class CoordinateNet(nn.Module):
     """Residual layers over the features of a pixel; one head for the silhouette, one for the colour.
 
     Args:
-        features: What is known of a pixel, for instance `PixelFeatures("projected")`.
+        features: What is known of a pixel, for instance `PixelFeatures("projected")`: a callable with its `count` and
+            `grid`.
         width: Of all layers.
         num_blocks: Residual layers.
 
@@ -73,7 +61,7 @@ class CoordinateNet(nn.Module):
         return:   `PixelOutput`
     """
 
-    def __init__(self, features: Features, width: int = 128, num_blocks: int = 3):
+    def __init__(self, features: "PixelFeatures", width: int = 128, num_blocks: int = 3):
         super().__init__()
         self.features = features
         self.stem = nn.Sequential(nn.Linear(features.count, width), nn.SiLU())
@@ -92,14 +80,14 @@ class CoordinateNet(nn.Module):
 
 
 @torch.no_grad()
-def predict_image(net: CoordinateNet, scene: Tensor, size: int | tuple[int, int] = 128, chunk: int = 1 << 16) -> Tensor:
+def predict_image(net: CoordinateNet, scene: Tensor, size: Size = 128, chunk: int = 1 << 16) -> Tensor:
     """Pictures (B, 3, H, W) in [0, 1] of `scene` (B, 10): the colour where the sphere is likelier than not, else black.
 
     Args:
         size: H = W, or (H, W); any, whatever the network was trained on.
         chunk: Pixels computed at once, of one picture or several; memory grows with it.
     """
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = height_width(size)
     position = net.features.grid((height, width), scene)
     at_once = max(1, chunk // len(position))  # scenes
     images = []
@@ -111,10 +99,7 @@ def predict_image(net: CoordinateNet, scene: Tensor, size: int | tuple[int, int]
     return torch.cat(images) if images else scene.new_zeros(0, 3, height, width)
 
 
-# What a network that colours one pixel at a time is told of the scene and of the pixel: a ladder of knowledge.
-#
-# Positions in the picture are in half picture heights from its centre, x to the right and y up, so the middle of the
-# upper edge is (0, 1). They do not depend on the resolution.
+# The ladder of knowledge. Positions are those of `htcv_lib.neural_renderer.phong.positions`.
 
 RUNGS = {"scene": 12, "coords": 36, "projected": 44, "hit": 57}  # rung: numbers a pixel gets
 OCTAVES = 6  # of the Fourier features: the shortest period is 4 pixels of a 128 px picture
@@ -157,16 +142,7 @@ class PixelFeatures:
     @staticmethod
     def grid(size: Size, like: Tensor) -> Tensor:
         """Positions (H * W, 2) of all pixel centres, row by row, on the device and in the precision of `like`."""
-        height, width = height_width(size)
-        pixel = torch.cartesian_prod(torch.arange(height), torch.arange(width)).flip(1)
-        return positions(pixel, size).to(like)
-
-
-def positions(pixel: Tensor, size: Size) -> Tensor:
-    """Positions, float64, of the centres of pixels (..., 2), given as column and row."""
-    height, width = height_width(size)
-    column, row = pixel.double().unbind(-1)
-    return torch.stack((2 * column + 1 - width, height - 1 - 2 * row), dim=-1) / height
+        return pixel_grid(size).to(like)
 
 
 def waves(position: Tensor) -> Tensor:

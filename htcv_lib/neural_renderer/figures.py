@@ -61,7 +61,8 @@ def balance_curves(frame: pd.DataFrame, limits: tuple[float, float] | None = Non
         raise ValueError(f"limits must be two shares, the lower first, got {limits}")
     done = [100 * _line(frame, column) for column in INTERVENTIONS]
     top = heading_height(title, WIDTH) + HEAD
-    groups = {"loss": (GENERATOR, DISCRIMINATOR), _accuracy_head(limits): (ACCURACY,)}
+    head = "discriminator right, %" + ("; mean within the band: each side gets one update" if limits else "")
+    groups = {"loss": (GENERATOR, DISCRIMINATOR), head: (ACCURACY,)}
     if any(len(line) for line in done):
         groups["pauses, and updates beyond one, per 100 steps"] = (RULES, RULES)
     tall = sum(height + GAP for heights in groups.values() for height in heights) + HEAD * (len(groups) - 1)
@@ -77,15 +78,14 @@ def balance_curves(frame: pd.DataFrame, limits: tuple[float, float] | None = Non
         place += HEAD
     start = _share_epochs(panels, _epochs(frame), lines["warm_up"].index.difference(lines["generator"].index))
     _draw_generator(panels[0], lines["generator"], lines["warm_up"])
-    _draw_discriminator(panels[1], lines["discriminator"])
+    panels[1].plot(lines["discriminator"].index, lines["discriminator"], color=ORANGE, linewidth=1.9)
+    panels[1].margins(y=0.12)
+    panels[1].yaxis.set_major_locator(MaxNLocator(2, min_n_ticks=2))
+    _name_ends(panels[1], {"discriminator": lines["discriminator"]})
     _draw_accuracies(panels[2], *told, limits, start)
     if len(panels) > 3:
         _draw_interventions(*panels[3:], *done, _epochs(frame))
     return figure
-
-
-def _accuracy_head(limits: tuple[float, float] | None) -> str:
-    return "discriminator right, %" + ("; mean within the band: each side gets one update" if limits else "")
 
 
 def _epochs(frame: pd.DataFrame) -> np.ndarray:
@@ -139,13 +139,6 @@ def _draw_generator(axes: Axes, line: pd.Series, warm_up: pd.Series) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
     _name_ends(axes, {"generator, log scale" if logarithmic else "generator": line})
-
-
-def _draw_discriminator(axes: Axes, line: pd.Series) -> None:
-    axes.plot(line.index, line, color=ORANGE, linewidth=1.9)
-    axes.margins(y=0.12)
-    axes.yaxis.set_major_locator(MaxNLocator(2, min_n_ticks=2))
-    _name_ends(axes, {"discriminator": line})
 
 
 def _draw_accuracies(axes: Axes, real: pd.Series, fake: pd.Series, limits: tuple[float, float] | None,

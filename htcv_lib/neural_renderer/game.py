@@ -1,4 +1,8 @@
-"""Training of networks that render: regression, the report's conditional GAN with its rules, pixel by pixel."""
+"""Training of networks that render: regression, the report's conditional GAN with its rules, pixel by pixel.
+
+Batches are those of `SceneBatches`, with images in [0, 1]; generators draw in [-1, 1]. Generators and discriminators
+are those of `htcv_lib.neural_renderer.networks`, or behave like them.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,13 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htcv_lib.neural_renderer.losses import masked_l1_loss, vgg_loss
-from htcv_lib.training.device import in_mode
+from htcv_lib.training.evaluate import mean_scores, score_batches
 from htcv_lib.training.history import History
-
-# Training of networks that render: regression, the report's conditional GAN, and pixel by pixel.
-#
-# Batches are those of `SceneBatches`, with images in [0, 1]; generators draw in [-1, 1]. Generators and discriminators
-# are those of `htcv_lib.neural_renderer.networks` and `sphere_discriminators`, or behave like them.
 
 Batch = dict[str, Tensor]
 PixelLoss = Callable[[Tensor, Tensor], Tensor]
@@ -124,28 +123,21 @@ def coordinate_objective(net: nn.Module, batch: Batch, *, colour_loss: str = "l1
     return {"loss": sum(terms.values())} | terms | {"wrong": ((logits > 0) != (mask > 0.5)).float().mean()}
 
 
-@torch.no_grad()
 def discriminator_accuracy(generator: nn.Module, discriminator: nn.Module,
                            batches: Iterable[Batch]) -> dict[str, float]:
     """What the discriminator says of a set, without noise and dropout: real_accuracy, fake_accuracy, and
     discriminator_loss, its mean cross-entropy on both (ln 2 is a coin).
 
     A real accuracy that is high on training pictures and lower on fresh ones means that it knows them by heart.
-
-    Errors: ValueError when there are no batches.
     """
-    sums, images = torch.zeros(3, dtype=torch.float64), 0
-    with in_mode(False, generator, discriminator):
-        for batch in batches:
-            given, target = batch["input"], 2 * batch["image"] - 1
-            real, fake = discriminator(target, given), discriminator(generator(given), given)
-            loss = (bce(real, 1.0) + bce(fake, 0.0)) / 2 * len(given)
-            sums += torch.stack(((real > 0).sum(), (fake <= 0).sum(), loss)).cpu()
-            images += len(given)
-    if not images:
-        raise ValueError("no batches to evaluate")
-    names = ("real_accuracy", "fake_accuracy", "discriminator_loss")
-    return dict(zip(names, (sums / images).tolist(), strict=True))
+
+    def score(batch: Batch) -> dict[str, Tensor]:
+        given, target = batch["input"], 2 * batch["image"] - 1
+        real, fake = discriminator(target, given), discriminator(generator(given), given)
+        return {"real_accuracy": real > 0, "fake_accuracy": fake <= 0,
+                "discriminator_loss": (bce(real, 1.0) + bce(fake, 0.0)) / 2}
+
+    return mean_scores(score_batches(score, batches, generator, discriminator, amp=False))
 
 
 def bce(logits: Tensor, label: float) -> Tensor:
@@ -156,12 +148,10 @@ def bce(logits: Tensor, label: float) -> Tensor:
 # The report's adaptive GAN training: watch the discriminator, train the side that loses, pause the one that wins.
 #
 # The report measures the batch before every update of the discriminator and ends with the first update that began above
-# the lower limit, if enough real pictures passed as real. Here a step's decision rests on the last measurements of the
-# generator's updates, those of the step before: its objective scores generated and real pictures even while the
-# discriminator pauses. So the number of updates is fixed beforehand: 1 above that limit, on the same condition, else
-# the
-# most. Both measure with the discriminator in training mode; the report's pictures all carry the instance noise, here
-# only the generated ones.
+# the lower limit, if enough real pictures passed as real. Here the number of updates is fixed beforehand, 1 above that
+# limit on the same condition, else the most: it rests on what the generator's updates of the step before measured,
+# whose objective scores generated and real pictures even while the discriminator pauses. Both measure with the
+# discriminator in training mode; the report's pictures all carry the instance noise, here only the generated ones.
 
 COUNTED = ("paused", "extra_discriminator", "extra_generator", "steps")
 
@@ -211,7 +201,7 @@ class Balance:
         """The rule of the discriminator's phase. Counts the step and what is done in it."""
         measured = self.accuracies(history)
         updates, boost = self.discriminator_updates(*measured), self.generator_updates(*measured)
-        note(history, paused=updates == 0, extra_discriminator=max(updates - 1, 0), extra_generator=boost - 1, steps=1)
+        count(history, paused=updates == 0, extra_discriminator=max(updates - 1, 0), extra_generator=boost - 1, steps=1)
         return updates
 
     def generator_repeat(self, history: History) -> int:
@@ -235,17 +225,17 @@ def make_balance(name: str) -> Balance | None:
     return BALANCES[name] if name else None
 
 
-def during(epochs: int) -> Callable[[History], int]:
+def repeat_during(epochs: int) -> Callable[[History], int]:
     """The repeat rule of a phase that makes one update a step in the first `epochs` and none later: a warm-up."""
     return lambda history: int(len(history.rows) < epochs)
 
 
-def after(epochs: int, repeat: int | Callable[[History], int] = 1) -> Callable[[History], int]:
+def repeat_after(epochs: int, repeat: int | Callable[[History], int] = 1) -> Callable[[History], int]:
     """The repeat rule of a phase that waits for the first `epochs` to pass and then does as `repeat` says."""
     return lambda history: 0 if len(history.rows) < epochs else repeat(history) if callable(repeat) else repeat
 
 
-def note(history: History, **counts: int) -> None:
+def count(history: History, **counts: int) -> None:
     """Add to the counts of the epoch under way, kept as one of the history's events."""
     epoch = len(history.rows) + 1
     if not history.events or (history.events[-1]["event"], history.events[-1]["epoch"]) != ("balance", epoch):
@@ -262,39 +252,39 @@ def balance_frame(history: History) -> pd.DataFrame:
     balance/paused (the discriminator was not trained), balance/extra_discriminator and balance/extra_generator (updates
     beyond one, per step); NaN in epochs without such rules.
     """
-    rows = [{"epoch": event["epoch"]} | {f"balance/{name}": event[name] / event["steps"] for name in COUNTED[:-1]}
-            for event in history.events if event["event"] == "balance"]
-    columns = ["epoch", *(f"balance/{name}" for name in COUNTED[:-1])]
-    return history.frame().merge(pd.DataFrame(rows, columns=columns), on="epoch", how="left")
+    columns = {f"balance/{name}": name for name in COUNTED[:-1]}
+    rows = [[event["epoch"], *(event[name] / event["steps"] for name in columns.values())]
+            for event in counted(history)]
+    return history.frame().merge(pd.DataFrame(rows, columns=["epoch", *columns]), on="epoch", how="left")
 
 
 def balance_summary(history: History) -> dict[str, float]:
-    """The interventions of a whole training, per step that was under these rules; empty if none was.
+    """The interventions of a whole training, as in `balance_frame`, per step that was under these rules.
 
-    paused: share of the steps without an update of the discriminator; extra_discriminator and extra_generator: updates
-    beyond one.
+    Empty if none was.
     """
-    events = [event for event in history.events if event["event"] == "balance"]
-    steps = sum(event["steps"] for event in events)
-    return {name: sum(event[name] for event in events) / steps for name in COUNTED[:-1]} if steps else {}
+    steps = sum(event["steps"] for event in counted(history))
+    return {name: sum(event[name] for event in counted(history)) / steps for name in COUNTED[:-1]} if steps else {}
 
 
-# Does a curve still move, and where to? Numbers for the later parts of a training.
+def counted(history: History) -> list[dict]:
+    """The history's events that hold counts of interventions, one an epoch."""
+    return [event for event in history.events if event["event"] == "balance"]
 
 
-def swing(values: Iterable[float]) -> float:
+def curve_swing(values: Iterable[float]) -> float:
     """How unsteady a training ended: standard deviation over mean of the last third of a positive curve."""
-    last = thirds(values)[2]
+    *_, last = thirds(values)
     return float(last.std() / last.mean())
 
 
-def drift(values: Iterable[float]) -> float:
+def curve_drift(values: Iterable[float]) -> float:
     """Whether a positive curve rises in the end: mean of its last third over that of the middle one, minus 1."""
     _, middle, last = thirds(values)
     return float(last.mean() / middle.mean() - 1)
 
 
-def change(values: Iterable[float]) -> float:
+def curve_change(values: Iterable[float]) -> float:
     """Mean of a curve's last third minus that of its first."""
     first, _, last = thirds(values)
     return float(last.mean() - first.mean())

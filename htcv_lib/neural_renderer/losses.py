@@ -9,13 +9,13 @@ from torchvision.models import vgg16
 
 from htcv_lib.metrics.pictures import backbone_file, backbone_weights
 
-# Mean absolute error that counts the object more than the black around it.
-
+LAYERS = (3, 8, 15)  # relu1_2, relu2_2, relu3_3 in torchvision's VGG16
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 BLACK = -0.98  # darker is background; the object's pixels are at least -0.94, its ambient light
 
 
 def masked_l1_loss(pred: Tensor, target: Tensor, object_weight: float = 10.0) -> Tensor:
-    r"""Weighted mean absolute error of the report on the neural renderer.
+    r"""Mean absolute error of the report that counts the object more than the black around it.
 
     .. math:: \frac{1}{n} \sum_i (1 + w\, [y_i > -0.98]) \, |x_i - y_i|
 
@@ -28,14 +28,8 @@ def masked_l1_loss(pred: Tensor, target: Tensor, object_weight: float = 10.0) ->
     return ((pred - target).abs() * (1 + object_weight * (target > BLACK))).mean()
 
 
-# Perceptual loss: what a network trained on photographs sees (Johnson et al., 2016, arXiv:1603.08155).
-
-LAYERS = (3, 8, 15)  # relu1_2, relu2_2, relu3_3 in torchvision's VGG16
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
-
-
 def vgg_loss(pred: Tensor, target: Tensor, network: nn.Sequential | None = None) -> Tensor:
-    """Sum over three layers of VGG16 (relu1_2, relu2_2, relu3_3) of the mean absolute difference.
+    """Perceptual loss (Johnson et al., 2016, arXiv:1603.08155): summed over layers of VGG16, mean absolute differences.
 
     Layers and difference are those of the report's code. That first enlarges pictures to 224 pixels, and it normalises
     values in [-1, 1] as if they were in [0, 1]; this does neither.

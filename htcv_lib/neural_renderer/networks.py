@@ -1,15 +1,14 @@
 """Models 0 to 3 of the report: generators of a sphere from ten numbers, and the discriminators that judge them."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain, pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-# Generators of a rendered sphere from ten numbers: models 0 to 3 of the report on the neural renderer.
-#
-# They take no noise, so each is a regression: one scene, one picture. The layers are those of the report's code:
+# The generators take no noise, so each is a regression: one scene, one picture. Layers are those of the report's code:
 #
 # - "g0": a network of three linear layers, then doublings by repetition, each with a 3x3 convolution. 6.06 million
 #   parameters.
@@ -80,31 +79,20 @@ def init_dcgan(model: nn.Module) -> nn.Module:
     return model
 
 
-def _g0(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
-    return [*_linear_layers(hidden, widths[0], nn.BatchNorm1d), *_stages(_doubled, [*widths, 3], nn.ReLU), nn.Tanh()]
-
-
-def _g1(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
-    return [*_linear_layers(hidden, widths[0], nn.Identity), *_stages(_transposed, [*widths, 3], nn.ReLU), nn.Tanh()]
-
-
-def _g2(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
-    return [*_linear_layers(hidden, widths[0], nn.BatchNorm1d), *_stages(_transposed, [*widths, 3], nn.ReLU),
+def _deep(hidden: int, widths: Sequence[int], norm: Callable[[int], nn.Module],
+          double: Callable[[int, int], nn.Module]) -> list[nn.Module]:
+    """10 numbers -> (B, widths[0], 4, 4) by three linear layers, ReLU after each, then doublings."""
+    sizes = (INPUTS, hidden, hidden, widths[0] * COARSEST**2)
+    layers = [(nn.Linear(before, after), norm(after), nn.ReLU()) for before, after in pairwise(sizes)]
+    return [*chain(*layers), nn.Unflatten(1, (widths[0], COARSEST, COARSEST)), *_stages(double, [*widths, 3], nn.ReLU),
             nn.Tanh()]
 
 
-def _g3(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
+def _hybrid(hidden: int, widths: Sequence[int]) -> list[nn.Module]:
     coarse, finest = widths[0] * COARSEST**2, widths[-1]
     return [nn.Linear(INPUTS, coarse), nn.BatchNorm1d(coarse), _leaky(),
             nn.Unflatten(1, (widths[0], COARSEST, COARSEST)), *_stages(_doubled, [*widths, finest], _leaky, last=True),
             nn.Conv2d(finest, 3, kernel_size=3, padding=1, bias=False), nn.Tanh()]
-
-
-def _linear_layers(hidden: int, width: int, norm: Callable[[int], nn.Module]) -> list[nn.Module]:
-    """10 numbers -> (B, width, 4, 4), ReLU after every layer."""
-    sizes = (INPUTS, hidden, hidden, width * COARSEST**2)
-    layers = [(nn.Linear(before, after), norm(after), nn.ReLU()) for before, after in pairwise(sizes)]
-    return [*chain(*layers), nn.Unflatten(1, (width, COARSEST, COARSEST))]
 
 
 def _stages(double: Callable[[int, int], nn.Module], widths: Sequence[int], activation: Callable[[], nn.Module],
@@ -130,7 +118,9 @@ def _leaky() -> nn.Module:
     return nn.LeakyReLU(0.2)
 
 
-GENERATORS = {"g0": _g0, "g1": _g1, "g2": _g2, "g3": _g3}
+GENERATORS = {"g0": partial(_deep, norm=nn.BatchNorm1d, double=_doubled),
+              "g1": partial(_deep, norm=nn.Identity, double=_transposed),
+              "g2": partial(_deep, norm=nn.BatchNorm1d, double=_transposed), "g3": _hybrid}
 
 
 # Discriminators that are told the scene: does this picture show it, and is it a rendering?

@@ -17,7 +17,7 @@ from htcv_lib.image import Size, height_width
 
 SCENE_FIELDS = ("object_x", "object_y", "object_z", "diffuse_r", "diffuse_g", "diffuse_b", "shininess",
                 "light_x", "light_y", "light_z")
-RADIUS = 1.0  # of the sphere; the formulas here and in phong.py use that it is one
+RADIUS = 1.0  # of the sphere; the formulas use that it is one
 EYE = (5.0, 5.0, 15.0)  # the camera looks at the origin, up is (0, 1, 0)
 HALF_FIELD = math.tan(math.radians(45) / 2)  # half the picture's height at distance 1: the field of view is 45 degrees
 NEAR, FAR = 0.1, 1000.0  # depths along the camera's forward axis between which surfaces are drawn
@@ -40,10 +40,7 @@ class Seen(NamedTuple):
 class Projected(NamedTuple):
     """The sphere in the picture; it may lie outside."""
     centre: Tensor  # (B, 2)  x, y where the sphere's centre appears; NaN when that is not in front of the eye
-    box: Tensor     # (B, 4)  x0, y0, x1, y1 around the outline; the whole picture when the sphere reaches the plane
-
-
-    #                         of the eye, NaN when all of it is nearer than the near plane or behind
+    box: Tensor     # (B, 4)  x0, y0, x1, y1, see `outline_box`
 
 
 def split_scene(scene: Tensor) -> Scene:
@@ -74,15 +71,28 @@ def seen(scene: Tensor, camera_at_object: bool = False) -> Seen:
     return Seen(*((axes @ vector.unsqueeze(-1)).squeeze(-1) for vector in (position - eye, light - position)))
 
 
+def positions(pixel: Tensor, size: Size) -> Tensor:
+    """Where the centres of pixels (..., 2), given as column and row, are: x to the right and y up, float64.
+
+    In half picture heights from the picture's centre: the middle of the upper edge is (0, 1), at any resolution.
+    """
+    height, width = height_width(size)
+    column, row = pixel.double().unbind(-1)
+    return torch.stack((2 * column + 1 - width, height - 1 - 2 * row), dim=-1) / height
+
+
+def pixel_grid(size: Size) -> Tensor:
+    """`positions` of all pixels, row by row: (H * W, 2)."""
+    height, width = height_width(size)
+    return positions(torch.cartesian_prod(torch.arange(height), torch.arange(width)).flip(1), size)
+
+
 @lru_cache(maxsize=16)
 def pixel_rays(size: tuple[int, int], device: torch.device, dtype: torch.dtype) -> Tensor:
     """Unit directions (3, H * W) through the pixel centres, in camera coordinates, row by row."""
-    height, width = size
     with torch.inference_mode(False):  # kept between calls, so not to be an inference tensor
-        x = (2 * torch.arange(width, dtype=torch.float64) + 1 - width) / height * HALF_FIELD
-        y = (height - 1 - 2 * torch.arange(height, dtype=torch.float64)) / height * HALF_FIELD
-        rays = torch.stack((x.expand(height, -1), y[:, None].expand(-1, width), torch.ones(size, dtype=x.dtype)))
-        return F.normalize(rays, dim=0).flatten(1).to(device, dtype)
+        grid = pixel_grid(size).T * HALF_FIELD
+        return F.normalize(torch.cat((grid, torch.ones_like(grid[:1]))), dim=0).to(device, dtype)
 
 
 def to_pixels(point: Tensor, size: Size) -> Tensor:
@@ -96,7 +106,8 @@ def to_pixels(point: Tensor, size: Size) -> Tensor:
 def outline_box(centre: Tensor, size: Size) -> Tensor:
     """Box (B, 4) around the outline of unit spheres with `centre` (B, 3) in camera coordinates.
 
-    Its sides come from the planes through the eye that touch the sphere and are upright (x0, x1) or level
+    The whole picture when the sphere reaches the plane of the eye; NaN when all of it is nearer than the near plane or
+    behind. Its sides come from the planes through the eye that touch the sphere and are upright (x0, x1) or level
     (y0, y1): their slopes are (c z +- sqrt(c^2 + z^2 - 1)) / (z^2 - 1) with c the centre's x or y.
     """
     height, width = height_width(size)
@@ -117,7 +128,7 @@ def projected(scene: Tensor, size: Size = 128, camera_at_object: bool = False) -
     return Projected(to_pixels(centre, size), outline_box(centre, size))
 
 
-# The renderer of the assignment: one Phong-shaded unit sphere, computed exactly for every pixel centre.
+# The shading.
 #
 # .. math:: \mathrm{clamp}(0.1 \cdot 0.3 + k \max(N \cdot L, 0) + \max(R \cdot V, 0)^s, 0, 1)
 #

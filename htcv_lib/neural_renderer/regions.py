@@ -1,19 +1,18 @@
 """Scores of the object alone, and scores as the report computed them."""
 
 import math
-from collections.abc import Mapping, Sequence
 
 import torch
+from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from htcv_lib.image import separable_filter, ssim_map
+from htcv_lib.image import ssim_map
 from htcv_lib.metrics.edges import to_bytes
+from htcv_lib.metrics.segmentation import mask_iou
 
 # Scores as the report on the neural renderer computed them, so that its table can be compared.
 #
 # They are not what their names promise elsewhere. `hausdorff_reported` is with the other Hausdorff distance.
-
-WINDOW = 7
 
 
 def ssim_reported(pred: Tensor, target: Tensor) -> Tensor:
@@ -27,36 +26,22 @@ def ssim_reported(pred: Tensor, target: Tensor) -> Tensor:
 
     Returns (B,) float64, at most 1.
     """
-    return flat_ssim(to_bytes(pred), to_bytes(target), data_range=1.0)
+    return flat_ssim(to_bytes(pred), to_bytes(target))
 
 
-def flat_ssim(pred: Tensor, target: Tensor, data_range: float = 1.0) -> Tensor:
-    """SSIM with scikit-image's defaults: flat windows of 7 pixels, sample covariance, no border, mean over channels.
+def flat_ssim(pred: Tensor, target: Tensor) -> Tensor:
+    """SSIM with scikit-image's defaults, range 1: flat windows of 7 pixels, sample covariance, mean over channels.
 
-    The report's figure for model 1 is that of `stretched` pictures, with range 1.
+    The report's figure for model 1 is that of `stretched` pictures.
 
     Args:
         pred, target: (B, C, H, W), H and W at least 7.
-        data_range: What the scores believe is the distance of black and white.
 
     Returns (B,) float64, at most 1.
     """
-    x, y = pred.double(), target.double()
-    flat = torch.full((WINDOW,), 1 / WINDOW, dtype=torch.float64)
-    whole = slice(WINDOW // 2, -(WINDOW // 2))  # windows inside the image
-    maps = separable_filter(torch.stack([x, y, x * x, y * y, x * y]), flat, flat)[..., whole, whole]
-    mean_x, mean_y, xx, yy, xy = maps
-    sample = WINDOW**2 / (WINDOW**2 - 1)
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    covariance = 2 * sample * (xy - mean_x * mean_y) + c2
-    variance = sample * (xx - mean_x**2 + yy - mean_y**2) + c2
-    return (luminance * covariance / variance).mean(dim=(1, 2, 3))
-
-
-def mean_l1_reported(pred: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference with black at -1 and white at 1: (B, 3, H, W) in [0, 1], twice -> (B,)."""
-    return 2 * (pred - target).abs().flatten(1).mean(dim=1)
+    pairs = zip(pred.double().cpu().numpy(), target.double().cpu().numpy(), strict=True)
+    scores = [structural_similarity(first, second, channel_axis=0, data_range=1.0) for first, second in pairs]
+    return torch.tensor(scores, dtype=torch.float64, device=pred.device)
 
 
 def stretched(image: Tensor) -> Tensor:
@@ -68,7 +53,14 @@ def stretched(image: Tensor) -> Tensor:
     return (image - low) / torch.where(high > low, high - low, 1)
 
 
-# The part of a picture where its object is.
+# Scores of the object alone: in pictures of a small thing on black, the background decides every other score.
+#
+# Positions are in pixels from the upper left corner of the image; the centre of the first pixel is (0.5, 0.5).
+# A box is (left, top, right, bottom). What a picture does not show has no score (NaN).
+
+MARGIN = 4.0  # pixels around the box
+BRIGHTEST, HIGHLIGHT = 0.95, 0.5  # shares of the peak and of white
+AMBIENT = 0.03  # the darkest a pixel of the object can be, in every channel: ambient light 0.1 times material 0.3
 
 
 def visible_box(mask: Tensor) -> Tensor:
@@ -89,16 +81,6 @@ def visible_box(mask: Tensor) -> Tensor:
     return torch.where(inside.flatten(1).any(1, keepdim=True), box, torch.nan)
 
 
-# Scores of the object alone: in pictures of a small thing on black, the background decides every other score.
-#
-# Positions are in pixels from the upper left corner of the image; the centre of the first pixel is (0.5, 0.5).
-# A box is (left, top, right, bottom). What a picture does not show has no score (NaN).
-
-MARGIN = 4.0  # pixels around the box
-AMBIENT = 0.03  # the darkest a pixel of the object can be, in every channel: ambient light 0.1 times material 0.3
-COVERAGES = (0.0, 0.01, 0.05, 0.2, 1.0)  # edges of the bins
-
-
 def box_mask(box: Tensor, size: tuple[int, int], margin: float = MARGIN) -> Tensor:
     """The pixels whose centres lie in the box after it grew by `margin` on every side.
 
@@ -115,39 +97,29 @@ def box_mask(box: Tensor, size: tuple[int, int], margin: float = MARGIN) -> Tens
     return (rows[:, :, None] & columns[:, None, :])[:, None]
 
 
-def box_mse(pred: Tensor, target: Tensor, box: Tensor, margin: float = MARGIN) -> Tensor:
+def box_mse(pred: Tensor, target: Tensor, box: Tensor) -> Tensor:
     """Mean squared error in the grown box: (B, 3, H, W) twice and (B, 4) -> (B,), NaN if no pixel is in it."""
-    return mean_in((pred - target).double().square(), box_mask(box, target.shape[-2:], margin))
+    return mean_in((pred - target).double().square(), box_mask(box, target.shape[-2:]))
 
 
-def box_psnr(pred: Tensor, target: Tensor, box: Tensor, margin: float = MARGIN) -> Tensor:
-    """PSNR in dB in the grown box, see `box_mse`; infinite where the pictures are equal."""
-    return -10 * box_mse(pred, target, box, margin).log10()
-
-
-def box_ssim(pred: Tensor, target: Tensor, box: Tensor, margin: float = MARGIN) -> Tensor:
+def box_ssim(pred: Tensor, target: Tensor, box: Tensor) -> Tensor:
     """Structural similarity, the mean of `ssim_map` in the grown box; arguments and NaN as `box_mse`.
 
     The windows of pixels at the edge of the box look up to 5 pixels further.
     """
-    return mean_in(ssim_map(pred, target), box_mask(box, target.shape[-2:], margin))
+    return mean_in(ssim_map(pred, target), box_mask(box, target.shape[-2:]))
 
 
-def picture_silhouette(image: Tensor, threshold: float = AMBIENT / 2) -> Tensor:
+def picture_silhouette(image: Tensor) -> Tensor:
     """Where a picture shows something: the mean of a pixel's channels exceeds half the ambient light.
 
     In a rendered picture this is exactly the object, because no pixel of it is darker than the ambient light, and
-    everything else is black.
-
-    Args:
-        image: (B, 3, H, W) in [0, 1].
-
-    Returns (B, 1, H, W) bool.
+    everything else is black. (B, 3, H, W) in [0, 1] -> (B, 1, H, W) bool.
     """
-    return image.mean(dim=1, keepdim=True) > threshold
+    return image.mean(dim=1, keepdim=True) > AMBIENT / 2
 
 
-def silhouette_iou(pred: Tensor, target: Tensor, threshold: float = AMBIENT / 2) -> Tensor:
+def silhouette_iou(pred: Tensor, target: Tensor) -> Tensor:
     """Intersection over union of the silhouettes of two pictures.
 
     Args:
@@ -155,15 +127,15 @@ def silhouette_iou(pred: Tensor, target: Tensor, threshold: float = AMBIENT / 2)
 
     Returns (B,) in [0, 1]; NaN where both pictures are black.
     """
-    first, second = (picture_silhouette(image, threshold).flatten(1) for image in (pred, target))
-    return (first & second).sum(dim=1).double() / (first | second).sum(dim=1)
+    first, second = picture_silhouette(pred), picture_silhouette(target)
+    return torch.where((first | second).flatten(1).any(1), mask_iou(first, second), math.nan)
 
 
-def brightest_spot(image: Tensor, share: float = 0.95) -> Tensor:
+def brightest_spot(image: Tensor) -> Tensor:
     """Centre of the whitest pixels of a picture.
 
     A highlight is white: it adds the same to all channels, so it shows in the smallest of the three, where it also
-    saturates last. The spot is the mean position of the pixels that reach `share` of the largest such value.
+    saturates last. The spot is the mean position of the pixels that reach 95 % of the largest such value.
 
     Args:
         image: (B, 3, H, W) in [0, 1].
@@ -172,55 +144,25 @@ def brightest_spot(image: Tensor, share: float = 0.95) -> Tensor:
     """
     whiteness = image.amin(dim=1)  # (B, H, W)
     peak = whiteness.amax(dim=(1, 2))
-    spot = (whiteness >= share * peak[:, None, None]).double()
+    spot = (whiteness >= BRIGHTEST * peak[:, None, None]).double()
     y, x = (torch.arange(n, device=image.device, dtype=torch.float64) + 0.5 for n in image.shape[-2:])
     total = spot.sum(dim=(1, 2))
     centre = torch.stack([spot.sum(dim=1) @ x, spot.sum(dim=2) @ y], dim=1) / total[:, None]
     return torch.where((peak > AMBIENT / 2)[:, None], centre, math.nan)
 
 
-def highlight_error(pred: Tensor, target: Tensor, visible: float = 0.5) -> Tensor:
+def highlight_error(pred: Tensor, target: Tensor) -> Tensor:
     """Distance in pixels between the brightest spots of two pictures, found in both in the same way.
 
     Args:
         pred, target: (B, 3, H, W) in [0, 1].
-        visible: The target has a highlight if some pixel of it exceeds this in all channels.
 
-    Returns (B,) float64; NaN where the target has no highlight, the diagonal of the image where only the prediction
-    has no bright spot.
+    Returns (B,) float64; NaN where the target has no highlight, which is a pixel above one half in all channels; the
+    diagonal of the image where only the prediction has no bright spot.
     """
     distance = (brightest_spot(pred) - brightest_spot(target)).norm(dim=1)
     distance = distance.nan_to_num(nan=math.hypot(*target.shape[-2:]))
-    return torch.where(target.amin(dim=1).amax(dim=(1, 2)) > visible, distance, math.nan)
-
-
-def by_coverage(scores: Mapping[str, Tensor], coverage: Tensor,
-                edges: Sequence[float] = COVERAGES) -> list[dict[str, float | int | str]]:
-    """Mean scores of the pictures in each range of coverage, and of all; the rows of a table.
-
-    Args:
-        scores: Name -> (B,) score of each picture; NaN is left out of means and counted.
-        coverage: (B,) share of the pixels that show the object, in [0, 1].
-        edges: Increasing, the first 0. A bin holds its upper edge, not its lower one; empty pictures are a bin of
-            their own.
-
-    Returns dicts with coverage (a label), pictures (how many), and for each score its mean, and under the name with
-    " n" how many pictures it is the mean of. Bins without pictures are left out.
-    """
-    bins = {"empty": coverage <= 0}
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        bins[f"{100 * low:g}-{100 * high:g} %"] = (coverage > low) & (coverage <= high)
-    bins["all"] = torch.ones_like(coverage, dtype=torch.bool)
-    rows = []
-    for label, chosen in bins.items():
-        if not chosen.any():
-            continue
-        row = {"coverage": label, "pictures": int(chosen.sum())}
-        for name, values in scores.items():
-            inside = values.to(coverage.device)[chosen].double()
-            row |= {name: float(inside.nanmean()), f"{name} n": int((~inside.isnan()).sum())}
-        rows.append(row)
-    return rows
+    return torch.where(target.amin(dim=1).amax(dim=(1, 2)) > HIGHLIGHT, distance, math.nan)
 
 
 def mean_in(values: Tensor, mask: Tensor) -> Tensor:

@@ -64,11 +64,16 @@ def sample_scenes(sampler: str, count: int, generator: torch.Generator, keep: Ke
     return torch.cat(taken) if taken else propose(sampler, 0, generator)
 
 
+def limits(sampler: str) -> Tensor:
+    """Lowest and highest scene of the sampler's box: (2, 10)."""
+    low, high = SAMPLERS[sampler]
+    return torch.tensor([(*low, 0, 0, 0, SHININESS[0], *(-LIGHT_REACH,) * 3),
+                         (*high, 1, 1, 1, SHININESS[1], *(LIGHT_REACH,) * 3)])
+
+
 def propose(sampler: str, count: int, generator: torch.Generator) -> Tensor:
     """Uniform scenes (count, 10) from the sampler's box."""
-    (low, high), light = SAMPLERS[sampler], (LIGHT_REACH,) * 3
-    lowest = torch.tensor((*low, 0, 0, 0, SHININESS[0], *(-x for x in light)), device=generator.device)
-    highest = torch.tensor((*high, 1, 1, 1, SHININESS[1], *light), device=generator.device)
+    lowest, highest = limits(sampler).to(generator.device)
     return torch.lerp(lowest, highest, torch.rand(count, 10, generator=generator, device=generator.device))
 
 
@@ -113,14 +118,9 @@ def corner_of(scene: Tensor) -> Tensor:
     return torch.where(inside.any(0), inside.int().argmax(0), -1)
 
 
-def in_corner(scene: Tensor) -> Tensor:
-    """(B,) bool: in one of the corners of parameter space that training leaves out."""
-    return corner_of(scene) >= 0
-
-
 def outside_corners(scene: Tensor) -> Tensor:
-    """(B,) bool: the `keep` of training scenes."""
-    return ~in_corner(scene)
+    """(B,) bool: in none of the corners that training leaves out; the `keep` of training scenes."""
+    return corner_of(scene) < 0
 
 
 def test_scenes(sampler: str, count: int = 600, seed: int = 20250) -> Tensor:
@@ -149,11 +149,8 @@ def corner_scenes(sampler: str, count: int = 300, seed: int = 20251) -> Tensor:
                       for which in range(len(CORNERS))])
 
 
-# Batches of scenes rendered while training, on the device, so that no picture need be seen twice.
-
-
 class SceneBatches:
-    """Each `iter()` is one epoch of fresh scenes, none in a corner of parameter space that tests hold out.
+    """Batches rendered while training, on the device: each `iter()` is one epoch of fresh scenes, none in a corner.
 
     What an epoch draws depends on seed, epoch and kind of device only, so `state_dict` is small and an epoch
     broken off leaves the next one unchanged.
@@ -220,8 +217,6 @@ def scene_batch(scene: Tensor, sampler: str, size: Size = 128, quantise: bool = 
     return {"scene": scene, "input": encode_scene(scene), "image": image, "mask": mask}
 
 
-# Rows of scenes in which one number moves and the others stay.
-
 CENTRE = {"easy": (3.5, 3.5, 10.75), "code": (0.0, 0.0, 0.0), "centred": (0.0, 0.0, 0.0)}
 BLUE, SHINE, LIGHT = (0.2, 0.5, 0.9), 10.0, (0.0, 12.0, 18.0)
 
@@ -242,9 +237,7 @@ def sweep_scenes(sampler: str, field: str = "light_x", steps: int = 8) -> Tensor
         raise ValueError(f"field must be one of {', '.join(SCENE_FIELDS)}, got {field!r}")
     base = torch.tensor((*CENTRE.get(sampler, CENTRE["easy"]), *BLUE, SHINE, *LIGHT))
     place = SCENE_FIELDS.index(field)
-    low, high = SAMPLERS[sampler if sampler in CENTRE else "easy"]
-    lowest = (*low, 0, 0, 0, SHININESS[0], *(-LIGHT_REACH,) * 3)[place]
-    highest = (*high, 1, 1, 1, SHININESS[1], *(LIGHT_REACH,) * 3)[place]
+    lowest, highest = limits(sampler if sampler in CENTRE else "easy")[:, place].tolist()
     scenes = base.repeat(steps, 1)
     scenes[:, place] = torch.linspace(lowest, highest, steps)
     return scenes

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import pandas as pd
@@ -15,18 +16,15 @@ from htcv_lib.metrics.pictures import BackboneUnavailable, checkerboard_energy, 
 from htcv_lib.neural_renderer.regions import (
     box_mse,
     box_ssim,
-    by_coverage,
     flat_ssim,
     highlight_error,
-    mean_l1_reported,
     silhouette_iou,
     ssim_reported,
     stretched,
     visible_box,
 )
 from htcv_lib.training.device import in_mode
-
-# Scores of networks that render, and of the baselines: of each picture, and as one number for a set.
+from htcv_lib.training.evaluate import score_batches
 
 Batch = dict[str, Tensor]
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]  # pred, target (B, 3, H, W) in [0, 1], box (B, 4) -> (B,)
@@ -45,14 +43,14 @@ SCORES: dict[str, Score] = {
     "ssim_reported": lambda pred, target, box: ssim_reported(pred, target),
     "ssim_stretched": lambda pred, target, box: flat_ssim(stretched(pred), stretched(target)),
     "hausdorff_reported": lambda pred, target, box: hausdorff_reported(pred, target),
-    "l1_reported": lambda pred, target, box: mean_l1_reported(pred, target),
+    "l1_reported": lambda pred, target, box: 2 * (pred - target).abs().flatten(1).mean(1),  # black is -1, white 1
 }
 QUICK = ("l1", "mse", "box_mse", "silhouette_iou")  # cheap enough for every epoch
 
 
 @torch.no_grad()
 def score_pictures(pred: Tensor, batch: Batch, names: Sequence[str] = tuple(SCORES)) -> dict[str, Tensor]:
-    """The scores of each picture, (B,) on the CPU; a score that does not apply to a picture is NaN.
+    """The scores of each picture, (B,) float64; a score that does not apply to a picture is NaN.
 
     Args:
         pred: (B, 3, H, W), clipped to [0, 1].
@@ -70,29 +68,26 @@ def score_pictures(pred: Tensor, batch: Batch, names: Sequence[str] = tuple(SCOR
     scores = {}
     for name in names:
         try:
-            scores[name] = SCORES[name](pred, target, box).double().cpu()
+            scores[name] = SCORES[name](pred, target, box).double()
         except BackboneUnavailable:
             continue
     return scores
 
 
-@torch.no_grad()
 def score_rendering(model: nn.Module, batches: Iterable[Batch],
                     names: Sequence[str] = tuple(SCORES)) -> dict[str, Tensor]:
-    """The scores of all pictures of a set, (N,) each, and their coverage in [0, 1]: the input of `by_coverage`.
+    """The scores of all pictures of a set, (N,) each, and their coverage in [0, 1]: the input of `coverage_frame`.
 
     Args:
         model: Anything with `pictures(batch) -> (B, 3, H, W) in [0, 1]`; put into evaluation mode meanwhile.
         batches: As `SceneBatches` yields them; unshuffled, if rows are to be told apart.
     """
-    rows = []
-    with in_mode(False, model):
-        for batch in batches:
-            row = score_pictures(model.pictures(batch).float(), batch, names)
-            rows.append(row | {"coverage": batch["mask"].flatten(1).double().mean(1).cpu()})
-    if not rows:
-        raise ValueError("no batches to evaluate")
-    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+    def score(batch: Batch) -> dict[str, Tensor]:
+        return (score_pictures(model.pictures(batch).float(), batch, names)
+                | {"coverage": batch["mask"].flatten(1).double().mean(1)})
+
+    return score_batches(score, batches, model, amp=False)
 
 
 def summarize_scores(scores: Mapping[str, Tensor]) -> dict[str, float]:
@@ -129,6 +124,7 @@ def decibels(mse: float) -> float:
 
 # What a page shows of a network that renders: a few pictures beside their references, and scores by coverage.
 
+COVERAGES = (0.0, 0.01, 0.05, 0.2, 1.0)  # edges of the table's rows
 RANKS = {"small": 0.1, "medium": 0.4, "large": 0.7, "largest": 0.95}  # of coverage, among well-lit spheres
 LIT = 0.2  # brightness in [0, 1] from which a pixel counts as lit; the ambient term is 0.03
 WELL_LIT = 0.4  # share of the sphere
@@ -193,16 +189,20 @@ def coverage_frame(scores: Mapping[str, Tensor]) -> pd.DataFrame:
 
     Needed: coverage, box_mse, silhouette_iou, highlight_error, flip and ssim, (N,) each. A value is the mean of the
     row's pictures to which the score applies, n/a if there is none; the decibels are those of the mean squared error.
+    A row holds the upper edge of its share, not the lower one; empty pictures are a row of their own, and rows without
+    pictures are left out.
     """
-    rows = by_coverage({name: values for name, values in scores.items() if name != "coverage"}, scores["coverage"])
+    frame = pd.DataFrame({name: values.double().numpy() for name, values in scores.items()})
+    names = ["empty", *(f"{100 * low:g}-{100 * high:g} %" for low, high in pairwise(COVERAGES))]
+    bins = frame.groupby(pd.cut(frame["coverage"], [-math.inf, *COVERAGES], labels=names), observed=True)
     return pd.DataFrame([{
-        "Coverage": row["coverage"], "Pictures": row["pictures"],
-        "PSNR in the box, dB": text(decibels(row["box_mse"]), ".1f"),
-        "Silhouette IoU": text(row["silhouette_iou"], ".3f"),
-        "Highlight error, px": text(row["highlight_error"], ".1f"),
-        "FLIP": text(row["flip"], ".4f"),
-        "SSIM": text(row["ssim"], ".3f"),
-    } for row in rows])
+        "Coverage": name, "Pictures": len(part),
+        "PSNR in the box, dB": text(decibels(part["box_mse"].mean()), ".1f"),
+        "Silhouette IoU": text(part["silhouette_iou"].mean(), ".3f"),
+        "Highlight error, px": text(part["highlight_error"].mean(), ".1f"),
+        "FLIP": text(part["flip"].mean(), ".4f"),
+        "SSIM": text(part["ssim"].mean(), ".3f"),
+    } for name, part in [*bins, ("all", frame)]])
 
 
 def text(value: float, form: str) -> str:

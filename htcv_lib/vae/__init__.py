@@ -29,7 +29,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     ],
     "objective": ["evaluate_pictures", "evaluate_vae", "perturb_labels", "vae_objective"],
     "scores": [
-        "interpolation", "other_labels", "relabel_grid", "style_correlation", "style_descriptors", "style_kept",
-        "swap_success", "traversal",
+        "interpolation", "other_labels", "relabel_grid", "style_correlation", "style_descriptors", "traversal",
     ],
 })

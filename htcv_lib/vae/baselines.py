@@ -3,15 +3,15 @@
 from typing import Self
 
 import torch
+from sklearn import decomposition
 from torch import Tensor, nn
-
-# Principal component analysis: the linear autoencoder a VAE has to beat at the same latent size.
 
 
 class PCA(nn.Module):
-    """The `components` directions along which images vary most; nothing is learned by gradient.
+    """Principal components, the directions along which images vary most: the linear autoencoder a VAE has to beat.
 
-    It knows no labels; `reconstruct` and `relabel` take them so that it is evaluated like a `LabelVAE`.
+    Nothing is learned by gradient. It knows no labels; `reconstruct` and `relabel` take them so that it is evaluated
+    like a `LabelVAE`.
     """
 
     def __init__(self, components: int):
@@ -21,27 +21,18 @@ class PCA(nn.Module):
         self.register_buffer("mean", torch.empty(0))  # (D,), D = C * H * W
         self.register_buffer("basis", torch.empty(components, 0))  # (components, D), orthonormal rows
 
-    @torch.no_grad()
-    def fit(self, images: Tensor, chunk: int = 5000) -> Self:
-        """Eigenvectors of the covariance, computed in float64, the largest variance first.
+    def fit(self, images: Tensor) -> Self:
+        """Eigenvectors of the covariance, in float64, the largest variance first, their largest entries positive.
 
         Args:
             images: (N, C, H, W) float, D = C * H * W up to a few thousand.
-            chunk: Images held in float64 at once.
+
+        Errors: ValueError if there are fewer images or pixel values than components.
         """
-        flat = images.flatten(1)
-        if min(flat.shape) < self.components:
-            found = "{} images of {} pixel values".format(*flat.shape)
-            raise ValueError(f"{self.components} components are too many for {found}")
-        mean = sum(part.double().sum(0) for part in flat.split(chunk)) / len(flat)
-        centred = (part.double() - mean for part in flat.split(chunk))
-        covariance = sum(part.T @ part for part in centred) / len(flat)
-        vectors = torch.linalg.eigh(covariance).eigenvectors  # (D, D), variance ascending
-        basis = vectors[:, -self.components :].flip(1).T
-        largest = basis.gather(1, basis.abs().argmax(1, keepdim=True))
+        found = decomposition.PCA(self.components, svd_solver="covariance_eigh")
+        found.fit(images.flatten(1).double().cpu().numpy())
         self.shape = tuple(images.shape[1:])
-        self.mean = mean.to(images.dtype)
-        self.basis = (basis * largest.sign()).to(images.dtype)  # an eigenvector's sign is free
+        self.mean, self.basis = (torch.from_numpy(part).to(images) for part in (found.mean_, found.components_))
         return self
 
     def encode(self, image: Tensor) -> Tensor:
@@ -61,11 +52,11 @@ class PCA(nn.Module):
         return self.reconstruct(image)
 
 
-# The mean image of each class: it always shows the given label and keeps nothing of the image.
-
-
 class ClassPrototypes(nn.Module):
-    """One picture a class; evaluated like a `LabelVAE`."""
+    """The mean image of each class: it always shows the given label and keeps nothing of the image.
+
+    Evaluated like a `LabelVAE`.
+    """
 
     def __init__(self, num_classes: int = 10):
         super().__init__()
@@ -90,11 +81,11 @@ class ClassPrototypes(nn.Module):
         return self.prototypes[given]
 
 
-# The image that went in, whatever the label: what scores of kept style have to be read against.
-
-
 class ImageCopy(nn.Module):
-    """Evaluated like a `LabelVAE`."""
+    """The image that went in, whatever the label: what scores of kept style have to be read against.
+
+    Evaluated like a `LabelVAE`.
+    """
 
     def reconstruct(self, image: Tensor, label: Tensor) -> Tensor:
         """The image, (B, C, H, W)."""

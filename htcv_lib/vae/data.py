@@ -1,7 +1,6 @@
 """MNIST and CIFAR-10 as uint8 tensors, and random changes for small pictures."""
 
 import gzip
-import io
 import math
 import re
 import zlib
@@ -12,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 
 from htcv_lib.data.augment import Augmentation, Batch, Compose, RandomFlip, uniform
 from htcv_lib.data.batches import ImageSet
 from htcv_lib.data.files import cached_arrays, fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
+from htcv_lib.image import decode_picture
 
 # CIFAR-10 (Krizhevsky, 2009) from lossless WebP mosaics in the official order.
 
@@ -63,10 +62,9 @@ def decode_mosaics(paths: Mapping[str, Path], part: str) -> np.ndarray:
 
 def mosaic_tiles(content: bytes) -> np.ndarray:
     """The tiles of an encoded mosaic, row by row: (rows * columns, 3, 32, 32) uint8."""
-    mosaic = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    rows, columns = mosaic.shape[0] // TILE, mosaic.shape[1] // TILE
-    tiles = mosaic.reshape(rows, TILE, columns, TILE, 3).transpose(0, 2, 4, 1, 3)
-    return tiles.reshape(rows * columns, 3, TILE, TILE)
+    mosaic = decode_picture(content).numpy()  # (3, rows * 32, columns * 32)
+    rows, columns = mosaic.shape[1] // TILE, mosaic.shape[2] // TILE
+    return mosaic.reshape(3, rows, TILE, columns, TILE).transpose(1, 3, 0, 2, 4).reshape(-1, 3, TILE, TILE)
 
 
 # MNIST (LeCun et al., 1998) from its original idx files.

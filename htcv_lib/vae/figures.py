@@ -3,6 +3,8 @@
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import matplotlib.patheffects as effects
@@ -35,8 +37,6 @@ from htcv_lib.figures.style import (
 )
 from htcv_lib.figures.trade import free_places
 
-# A variational autoencoder that is told a label, drawn from its traced stages.
-
 LOOK = {**LOOKS, "label": ("#e8f3ec", GREEN)}
 KINDS = {"Sequential": "block", "Conv2d": "conv", "ConvTranspose2d": "transposed", "MaxPool2d": "max pool",
          "AvgPool2d": "mean pool", "AdaptiveAvgPool2d": "mean pool", "AdaptiveMaxPool2d": "max pool", "GELU": "GELU",
@@ -44,17 +44,26 @@ KINDS = {"Sequential": "block", "Conv2d": "conv", "ConvTranspose2d": "transposed
 STEP, LANE, GAP = 0.72, 0.2, 0.02  # between rows; room of a wire beside a column; between a box and an arrow
 
 
+@dataclass(eq=False)
 class _Box:
     """A stage, with its output shape and parameters."""
 
-    def __init__(self, name: str, part: str, shape: Sequence[int], params: int = 0, arrival: str = ""):
-        self.name, self.part, self.params, self.arrival = name, part, int(params), arrival
-        self.text = shape if isinstance(shape, str) else " × ".join(map(str, shape))
-        self.apart = False  # starts again from what entered the network
-        self.side: _Box | None = None  # what is added besides the stage before
-        self.told = False  # hears the label
-        self.x = self.y = self.width = 0.0
-        self.height = TALL
+    name: str
+    part: str
+    shape: Sequence[int] | str
+    params: int = 0
+    arrival: str = ""  # what happens on the way to it
+    told: bool = False  # hears the label
+    apart: bool = False  # starts again from what entered the network
+    side: "_Box | None" = None  # what is added besides the stage before
+    x: float = 0.0  # its middle
+    y: float = 0.0
+    width: float = 0.0
+    height: float = TALL
+
+    @property
+    def text(self) -> str:
+        return self.shape if isinstance(self.shape, str) else " × ".join(map(str, self.shape))
 
     @property
     def left(self) -> float:
@@ -171,25 +180,26 @@ def _stages(layers: Sequence[Any], part: str) -> tuple[list[_Box], str]:
         if not layer.params or "Norm" in layer.kind:
             trail.pending.append(_called(layer) + count)
             continue
-        trail.boxes.append(_Box(_called(layer), part, layer.out_shape[1:], layer.params, ", ".join(trail.pending)))
-        trail.boxes[-1].told, trail.told, trail.pending = trail.told, False, []
+        arrival = ", ".join(trail.pending)
+        trail.boxes.append(_Box(_called(layer), part, layer.out_shape[1:], int(layer.params), arrival, trail.told))
+        trail.told, trail.pending = False, []
     paths = sorted((path for path in paths if path.boxes), key=lambda path: len(path.boxes))
     if len(paths) < 2:
         return (paths[0].boxes if paths else []), ", ".join(paths[0].pending if paths else trail.pending)
     short, long = paths
     long.boxes[0].apart = True
-    total = _Box("sum", part, layers[-1].out_shape[1:], arrival=", ".join(long.pending))
-    total.side = short.boxes[-1]
+    total = _Box("sum", part, layers[-1].out_shape[1:], arrival=", ".join(long.pending), side=short.boxes[-1])
     return [*short.boxes, *long.boxes, total], ""
 
 
+@dataclass
 class _Trail:
     """One path through a network, as far as it has been followed."""
 
-    def __init__(self, carried: int):
-        self.boxes: list[_Box] = []
-        self.pending: list[str] = []  # on the way to the next box
-        self.carried, self.told = carried, False  # numbers that leave its last stage; was the label heard since
+    carried: int  # numbers that leave its last stage
+    told: bool = False  # was the label heard since
+    boxes: list[_Box] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)  # on the way to the next box
 
 
 def _called(layer: Any) -> str:
@@ -230,23 +240,23 @@ def _place_latents(mean: _Box, logvar: _Box, label: _Box, base: float, size: flo
 
 def _column(axes: Axes, boxes: list[_Box], start: _Box, outer: int) -> None:
     """Arrows from box to box; second paths start on the inner side of the column and end on its outer side."""
-    for before, box in zip(boxes, boxes[1:], strict=False):
-        ahead = 1 if box.y > before.y else -1
-        ends = (before.bottom + GAP, box.top - GAP) if ahead > 0 else (before.top - GAP, box.bottom + GAP)
+    for before, box in pairwise(boxes):
+        ends = ((before.bottom + GAP, box.top - GAP) if box.y > before.y else (before.top - GAP, box.bottom + GAP))
         if box.apart:
-            edge = (lambda b: b.right) if outer < 0 else (lambda b: b.left)
-            lane = edge(box) - outer * 0.14
-            _wire(axes, [(edge(start) - outer * GAP, start.y), (lane, start.y), (lane, box.y),
-                         (edge(box) - outer * GAP, box.y)])
+            _bypass(axes, start, box, -outer)
         else:
             _wire(axes, [(box.x, ends[0]), (box.x, ends[1])])
         if box.side is not None:
-            edge = box.left if outer < 0 else box.right
-            lane = edge + outer * 0.14
-            _wire(axes, [(edge + outer * GAP, box.side.y), (lane, box.side.y), (lane, box.y),
-                         (edge + outer * GAP, box.y)])
+            _bypass(axes, box.side, box, outer)
         inner = -1 if outer > 0 and before is not start else 1  # beside z there is more room outside
         _note(axes, box.x + inner * 0.1, sum(ends) / 2, box.arrival, "left" if inner > 0 else "right")
+
+
+def _bypass(axes: Axes, start: _Box, end: _Box, side: int) -> None:
+    """An arrow out of one box and into another, along a lane left (-1) or right (1) of the column."""
+    leave, arrive = (box.x + side * (box.width / 2 + GAP) for box in (start, end))
+    lane = arrive + side * (0.14 - GAP)
+    _wire(axes, [(leave, start.y), (lane, start.y), (lane, end.y), (arrive, end.y)])
 
 
 def _latents(axes: Axes, last: _Box, mean: _Box, logvar: _Box, z: _Box, left_over: str) -> None:

@@ -4,27 +4,22 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from htcv_lib.training.device import in_mode
+from htcv_lib.image import in_unit
+from htcv_lib.training.evaluate import mean_scores, score_batches
 from htcv_lib.vae.networks import DigitEncoder, ResNet9Encoder
-
-# A plain convolutional classifier: the judge, trained apart from every network it judges.
 
 
 def conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
     """3x3 convolution, group normalization (eight groups where they fit), GELU."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False),
-        nn.GroupNorm(math.gcd(8, out_channels), out_channels),
-        nn.GELU(),
-    )
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False),
+                         nn.GroupNorm(math.gcd(8, out_channels), out_channels), nn.GELU())
 
 
 class PlainClassifier(nn.Sequential):
-    """Per width two 3x3 convolutions and a halving (Simonyan & Zisserman, 2015, arXiv:1409.1556).
+    """The judge: per width two 3x3 convolutions and a halving (Simonyan & Zisserman, 2015, arXiv:1409.1556).
 
     Unlike the paper: group normalization, GELU, global average pooling and a single linear layer.
 
@@ -37,29 +32,13 @@ class PlainClassifier(nn.Sequential):
         -> (B, num_classes) logits
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        widths: Sequence[int] = (32, 64, 128),
-        num_classes: int = 10,
-        dropout: float = 0.0,
-        stem_stride: int = 1,
-    ):
+    def __init__(self, in_channels: int, widths: Sequence[int] = (32, 64, 128), num_classes: int = 10,
+                 dropout: float = 0.0, stem_stride: int = 1):
         strides = [stem_stride] + [1] * (len(widths) - 1)
-        stages = [
-            nn.Sequential(conv(previous, width, stride), conv(width, width), nn.MaxPool2d(2))
-            for (previous, width), stride in zip(pairwise([in_channels, *widths]), strides, strict=True)
-        ]
-        super().__init__(
-            *stages,
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Dropout(dropout),
-            nn.Linear(widths[-1], num_classes),
-        )
-
-
-# The classifiers that guide and judge the label VAEs, by name.
+        stages = [nn.Sequential(conv(previous, width, stride), conv(width, width), nn.MaxPool2d(2))
+                  for (previous, width), stride in zip(pairwise([in_channels, *widths]), strides, strict=True)]
+        super().__init__(*stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout),
+                         nn.Linear(widths[-1], num_classes))
 
 
 def make_classifier(network: str, channels: int, widths: Sequence[int] = ()) -> nn.Module:
@@ -72,9 +51,6 @@ def make_classifier(network: str, channels: int, widths: Sequence[int] = ()) -> 
     if network == "plain":
         return PlainClassifier(channels, widths or (64, 128, 256), stem_stride=2 if len(widths) < 4 else 1)
     raise ValueError(f"network must be digit, resnet9 or plain, got {network!r}")
-
-
-# Classification: the objective, the scores of a split, and predicted classes.
 
 
 def classification_objective(model: nn.Module, batch: dict[str, Tensor],
@@ -90,39 +66,23 @@ def classification_objective(model: nn.Module, batch: dict[str, Tensor],
     return {"loss": F.cross_entropy(logits, batch["label"], label_smoothing=label_smoothing)}
 
 
-@torch.no_grad()
 def evaluate_classifier(model: nn.Module, batches: Iterable[dict[str, Tensor]]) -> dict[str, float]:
-    """Accuracy in [0, 1] and mean cross-entropy of a split.
+    """Accuracy in [0, 1] and mean cross-entropy (loss) of a split: image (B, C, H, W) in [0, 1], label (B,) int64."""
 
-    Args:
-        batches: Dicts with image (B, C, H, W) in [0, 1] and label (B,) int64.
-    """
-    sums, images = 0, 0
-    with in_mode(False, model):
-        for batch in batches:
-            logits, label = model(batch["image"]).float(), batch["label"]
-            hits = (logits.argmax(dim=1) == label).sum()
-            loss = F.cross_entropy(logits, label, reduction="sum")
-            sums = sums + torch.stack([hits.double(), loss.double()])
-            images += len(label)
-    if images == 0:
-        raise ValueError("no batches to evaluate")
-    accuracy, loss = (sums / images).tolist()
-    return {"accuracy": accuracy, "loss": loss}
+    def score(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        logits, label = model(batch["image"]).float(), batch["label"]
+        return {"accuracy": logits.argmax(dim=1) == label, "loss": F.cross_entropy(logits, label, reduction="none")}
+
+    return mean_scores(score_batches(score, batches, model, amp=False))
 
 
-@torch.no_grad()
 def predict_labels(model: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
     """Most probable class of every image: (N,) int64 on the CPU.
 
     Args:
         images: (N, C, H, W), uint8, or float in [0, 1]; any device, the model's parameters say where it computes.
     """
-    weight = next(model.parameters(), images)
-    labels = []
-    with in_mode(False, model):
-        for part in images.split(batch_size):
-            part = part.to(weight.device)
-            part = part.float() / 255 if part.dtype == torch.uint8 else part
-            labels.append(model(part).argmax(dim=1))
-    return torch.cat(labels).cpu()
+    device = next(model.parameters(), images).device
+    batches = ({"image": in_unit(part.to(device))} for part in images.split(batch_size))
+    return score_batches(lambda batch: {"label": model(batch["image"]).argmax(dim=1)}, batches, model,
+                         amp=False)["label"]

@@ -1,4 +1,7 @@
-"""Log-likelihoods of images, and the Kullback-Leibler divergence of two diagonal Gaussians."""
+"""Log-likelihoods of images, and the Kullback-Leibler divergence of two diagonal Gaussians.
+
+The two terms of the evidence lower bound (Kingma and Welling, 2014, arXiv:1312.6114), in nats per image.
+"""
 
 import math
 
@@ -6,11 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Log-probability of an 8-bit image under discretized logistics (Kingma et al., 2016, arXiv:1606.04934).
-
+LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 def discretized_logistic_log_likelihood(image: Tensor, pred: Tensor, log_scale: Tensor, levels: int = 256) -> Tensor:
-    r"""Log-probability of the stored integers: logistic mass of each value's bin, summed over the image.
+    r"""Log-probability of an 8-bit image under discretized logistics (Kingma et al., 2016, arXiv:1606.04934).
+
+    The logistic mass of each value's bin, summed over the image:
 
     .. math:: \sum_i \log\left[ F\left(\frac{x_i + h - \hat x_i}{s_i}\right)
               - F\left(\frac{x_i - h - \hat x_i}{s_i}\right) \right], \quad F(t) = \frac{1}{1 + e^{-t}}
@@ -35,13 +39,6 @@ def discretized_logistic_log_likelihood(image: Tensor, pred: Tensor, log_scale: 
     log_mass = (below_top.masked_fill(top, 0) + above_bottom.masked_fill(bottom, 0)
                 + torch.where(top | bottom, 0, inside))
     return log_mass.flatten(1).sum(dim=1)
-
-
-# Gaussian log-likelihood of an image, and the Kullback-Leibler divergence of two diagonal Gaussians.
-#
-# The two terms of the evidence lower bound (Kingma and Welling, 2014, arXiv:1312.6114), in nats per image.
-
-LOG_ROOT_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 def gaussian_log_likelihood(image: Tensor, pred: Tensor, log_scale: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 class Gaussian(NamedTuple):
     """Independent normal distributions."""
-
     mu: Tensor  # (B, L)
     logvar: Tensor  # (B, L)
 
@@ -28,7 +27,6 @@ class Gaussian(NamedTuple):
 
 class VAEOutput(NamedTuple):
     """A reconstruction and what it was made from."""
-
     pred: Tensor  # (B, C, H, W)  images have [0, 1]; not clipped
     z: Tensor  # (B, L)
     posterior: Gaussian
@@ -53,20 +51,9 @@ class LabelVAE(nn.Module):
             parameter by about its learning rate, they move so many times as fast as the rest.
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        features: int,
-        latent: int,
-        mean: Sequence[float],
-        std: Sequence[float],
-        num_classes: int = 10,
-        conditional: bool = False,
-        scale_shape: Sequence[int] = (),
-        init_log_scale: float = 0.0,
-        prior_gain: float = 1.0,
-    ):
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, features: int, latent: int, mean: Sequence[float],
+                 std: Sequence[float], num_classes: int = 10, conditional: bool = False,
+                 scale_shape: Sequence[int] = (), init_log_scale: float = 0.0, prior_gain: float = 1.0):
         super().__init__()
         self.latent = latent
         self.prior_gain = prior_gain
@@ -109,7 +96,7 @@ class LabelVAE(nn.Module):
     def forward(self, image: Tensor, label: Tensor, sample: bool = True) -> VAEOutput:
         """Reconstruct from one draw of the posterior, or from its mean.
 
-        `label` is the label the model is told: the report's may be wrong, a conditional model's is the own.
+        The label the report's kind is told may be wrong; a conditional model is told the own.
         """
         posterior = self.encode(image, label)
         z = posterior.sample() if sample else posterior.mu

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -10,6 +11,26 @@ from torch import Tensor, nn
 
 from htcv_lib.networks import BLOCKS, stage
 from htcv_lib.vae.model import LabelVAE
+
+WIDTHS = (64, 128, 256, 512)  # of the report's ResNet-9 and of ResNet-34, finest first
+
+
+class Residual(nn.Module):
+    """`x + body(x)`, any shape -> the same."""
+
+    def __init__(self, *body: nn.Module):
+        super().__init__()
+        self.body = nn.Sequential(*body)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def zeroed(layer: nn.Module) -> nn.Module:
+    """The layer, giving zeros until it is trained."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class ResNet34Encoder(nn.Sequential):
@@ -21,19 +42,11 @@ class ResNet34Encoder(nn.Sequential):
     Shapes: (B, in_channels, 32, 32) -> (B, out_features)
     """
 
-    def __init__(
-        self, widths: Sequence[int] = (64, 128, 256, 512), out_features: int = 512, in_channels: int = 3
-    ):
-        channels = [widths[0], *widths]
-        stem = nn.Sequential(
-            nn.Conv2d(in_channels, widths[0], kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(widths[0]),
-            nn.ReLU(),
-        )
-        stages = [
-            stage(before, after, blocks, stride)
-            for (before, after), blocks, stride in zip(pairwise(channels), BLOCKS, (1, 2, 2, 2), strict=True)
-        ]
+    def __init__(self, widths: Sequence[int] = WIDTHS, out_features: int = 512, in_channels: int = 3):
+        stem = nn.Sequential(nn.Conv2d(in_channels, widths[0], kernel_size=3, padding=1, bias=False),
+                             nn.BatchNorm2d(widths[0]), nn.ReLU())
+        stages = [stage(before, after, blocks, stride) for (before, after), blocks, stride
+                  in zip(pairwise([widths[0], *widths]), BLOCKS, (1, 2, 2, 2), strict=True)]
         head = nn.Linear(widths[-1], out_features)
         super().__init__(stem, *stages, nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
         for module in self.modules():
@@ -47,16 +60,9 @@ class ResNet34Encoder(nn.Sequential):
 # (and the guide that reads the label off a reconstruction). No convolution is padded.
 
 
-def digit_conv(in_channels: int, out_channels: int) -> nn.Sequential:
-    """3x3 convolution, ReLU, batch normalization: (B, in, H, W) -> (B, out, H - 2, W - 2)."""
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3), nn.ReLU(), nn.BatchNorm2d(out_channels))
-
-
-def digit_transposed(in_channels: int, out_channels: int) -> nn.Sequential:
-    """3x3 transposed convolution, ReLU, batch normalization: (B, in, H, W) -> (B, out, H + 2, W + 2)."""
-    return nn.Sequential(
-        nn.ConvTranspose2d(in_channels, out_channels, 3), nn.ReLU(), nn.BatchNorm2d(out_channels)
-    )
+def digit_layer(kind: type[nn.Module], in_channels: int, out_channels: int) -> nn.Sequential:
+    """3x3 `nn.Conv2d` or `nn.ConvTranspose2d`, ReLU, batch normalization; H and W shrink or grow by 2."""
+    return nn.Sequential(kind(in_channels, out_channels, 3), nn.ReLU(), nn.BatchNorm2d(out_channels))
 
 
 class DigitEncoder(nn.Sequential):
@@ -67,14 +73,14 @@ class DigitEncoder(nn.Sequential):
 
     def __init__(self, out_features: int = 10):
         super().__init__(
-            digit_conv(1, 10),
-            digit_conv(10, 10),
-            digit_conv(10, 11),  # (B, 11, 22, 22)
+            digit_layer(nn.Conv2d, 1, 10),
+            digit_layer(nn.Conv2d, 10, 10),
+            digit_layer(nn.Conv2d, 10, 11),  # (B, 11, 22, 22)
             nn.MaxPool2d(2),
             nn.Conv2d(11, 10, kernel_size=1),
-            digit_conv(10, 10),
-            digit_conv(10, 10),
-            digit_conv(10, 11),  # (B, 11, 5, 5)
+            digit_layer(nn.Conv2d, 10, 10),
+            digit_layer(nn.Conv2d, 10, 10),
+            digit_layer(nn.Conv2d, 10, 11),  # (B, 11, 5, 5)
             nn.Conv2d(11, out_features, kernel_size=1),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
@@ -90,14 +96,14 @@ class DigitDecoder(nn.Sequential):
     def __init__(self, latent: int = 10):
         super().__init__(
             nn.Unflatten(1, (latent, 1, 1)),
-            digit_transposed(latent, 11),
-            digit_transposed(11, 10),
-            digit_transposed(10, 10),
-            digit_transposed(10, 11),
+            digit_layer(nn.ConvTranspose2d, latent, 11),
+            digit_layer(nn.ConvTranspose2d, 11, 10),
+            digit_layer(nn.ConvTranspose2d, 10, 10),
+            digit_layer(nn.ConvTranspose2d, 10, 11),
             nn.ConvTranspose2d(11, 11, kernel_size=3),  # (B, 11, 11, 11)
             nn.Upsample(scale_factor=2, mode="nearest"),
-            digit_transposed(11, 10),
-            digit_transposed(10, 10),
+            digit_layer(nn.ConvTranspose2d, 11, 10),
+            digit_layer(nn.ConvTranspose2d, 10, 10),
             nn.ConvTranspose2d(10, 1, kernel_size=3),
         )
 
@@ -107,40 +113,19 @@ class DigitDecoder(nn.Sequential):
 # Encoder and decoder of the ERA V1 Session 18 report's CIFAR-10 VAE, layer by layer: convolutions with bias, pooling
 # before normalization, dropout after every ReLU. At the report's widths 6.83 and 11.03 million parameters.
 
-WIDTHS = (64, 128, 256, 512)
 
+def resnet_layer(kind: type[nn.Module], in_channels: int, out_channels: int, dropout: float,
+                 resize: bool = False) -> nn.Sequential:
+    """3x3 convolution, batch normalization, ReLU, dropout; the size is kept.
 
-def resnet_conv(in_channels: int, out_channels: int, dropout: float, pool: bool = False) -> nn.Sequential:
-    """3x3 convolution, maybe 2x2 max-pooling, batch normalization, ReLU, dropout."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1),
-        *([nn.MaxPool2d(2)] if pool else []),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-    )
-
-
-def resnet_transposed(in_channels: int, out_channels: int, dropout: float, double: bool = False) -> nn.Sequential:
-    """Maybe a nearest-neighbour doubling, 3x3 transposed convolution, batch normalization, ReLU, dropout."""
-    return nn.Sequential(
-        *([nn.Upsample(scale_factor=2, mode="nearest")] if double else []),
-        nn.ConvTranspose2d(in_channels, out_channels, kernel_size=3, padding=1),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-    )
-
-
-class Residual(nn.Module):
-    """`x + body(x)`: (B, C, H, W) -> the same."""
-
-    def __init__(self, *body: nn.Module):
-        super().__init__()
-        self.body = nn.Sequential(*body)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+    With `resize` 2x2 max-pooling after an `nn.Conv2d`, nearest-neighbour doubling before an `nn.ConvTranspose2d`.
+    """
+    layers = [kind(in_channels, out_channels, kernel_size=3, padding=1)]
+    if resize and kind is nn.Conv2d:
+        layers.append(nn.MaxPool2d(2))
+    elif resize:
+        layers.insert(0, nn.Upsample(scale_factor=2, mode="nearest"))
+    return nn.Sequential(*layers, nn.BatchNorm2d(out_channels), nn.ReLU(), nn.Dropout(dropout))
 
 
 class ResNet9Encoder(nn.Sequential):
@@ -154,13 +139,12 @@ class ResNet9Encoder(nn.Sequential):
     def __init__(self, widths: Sequence[int] = WIDTHS, out_features: int = 512, dropout: float = 0.1,
                  in_channels: int = 3):
         first, second, third, fourth = widths
+        conv = partial(resnet_layer, nn.Conv2d, dropout=dropout)
         super().__init__(
-            resnet_conv(in_channels, first, dropout),
-            nn.Sequential(resnet_conv(first, second, dropout, pool=True),
-                          Residual(resnet_conv(second, second, dropout), resnet_conv(second, second, dropout))),
-            resnet_conv(second, third, dropout, pool=True),
-            nn.Sequential(resnet_conv(third, fourth, dropout, pool=True),
-                          Residual(resnet_conv(fourth, fourth, dropout), resnet_conv(fourth, fourth, dropout))),
+            conv(in_channels, first),
+            nn.Sequential(conv(first, second, resize=True), Residual(conv(second, second), conv(second, second))),
+            conv(second, third, resize=True),
+            nn.Sequential(conv(third, fourth, resize=True), Residual(conv(fourth, fourth), conv(fourth, fourth))),
             nn.AdaptiveMaxPool2d(1),  # 4x4 for images of 32x32
             nn.Flatten(),
             nn.Linear(fourth, out_features),
@@ -175,16 +159,13 @@ class ResNet9Decoder(nn.Sequential):
 
     def __init__(self, widths: Sequence[int] = WIDTHS, latent: int = 512, out_channels: int = 3, dropout: float = 0.1):
         first, second, third, fourth = widths
+        conv = partial(resnet_layer, nn.ConvTranspose2d, dropout=dropout)
         super().__init__(
             nn.Sequential(nn.Linear(latent, fourth), nn.Unflatten(1, (fourth, 1, 1))),
             nn.ConvTranspose2d(fourth, fourth, kernel_size=4),  # (B, fourth, 4, 4)
-            nn.Sequential(Residual(resnet_transposed(fourth, fourth, dropout),
-                                   resnet_transposed(fourth, fourth, dropout)),
-                          resnet_transposed(fourth, third, dropout, double=True)),
-            resnet_transposed(third, second, dropout, double=True),
-            nn.Sequential(Residual(resnet_transposed(second, second, dropout),
-                                   resnet_transposed(second, second, dropout)),
-                          resnet_transposed(second, first, dropout, double=True)),
+            nn.Sequential(Residual(conv(fourth, fourth), conv(fourth, fourth)), conv(fourth, third, resize=True)),
+            conv(third, second, resize=True),
+            nn.Sequential(Residual(conv(second, second), conv(second, second)), conv(second, first, resize=True)),
             nn.ConvTranspose2d(first, out_channels, kernel_size=3, padding=1),
         )
 
@@ -192,15 +173,9 @@ class ResNet9Decoder(nn.Sequential):
 # Fully connected encoder and decoder for small pictures: the VAE done well on MNIST.
 
 
-class ResidualLayer(nn.Module):
-    """`h + f(h)` with f = layer norm, linear, GELU, linear: (B, width) -> (B, width)."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.change = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
-
-    def forward(self, h: Tensor) -> Tensor:
-        return h + self.change(h)
+def dense_block(width: int) -> Residual:
+    """Layer norm, linear, GELU, linear, added to what comes in: (B, width) -> the same."""
+    return Residual(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
 
 class DenseEncoder(nn.Module):
@@ -214,7 +189,7 @@ class DenseEncoder(nn.Module):
     def __init__(self, pixels: int = 784, width: int = 256, num_blocks: int = 1):
         super().__init__()
         self.stem = nn.Linear(pixels, width)
-        self.blocks = nn.Sequential(*(ResidualLayer(width) for _ in range(num_blocks)))
+        self.blocks = nn.Sequential(*(dense_block(width) for _ in range(num_blocks)))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -236,7 +211,7 @@ class DenseDecoder(nn.Module):
         self.num_classes = num_classes
         self.shape = tuple(shape)
         self.stem = nn.Linear(latent + num_classes, width)
-        self.blocks = nn.Sequential(*(ResidualLayer(width) for _ in range(num_blocks)))
+        self.blocks = nn.Sequential(*(dense_block(width) for _ in range(num_blocks)))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, torch.Size(self.shape).numel())
 
@@ -252,19 +227,10 @@ class DenseDecoder(nn.Module):
 # that training begins where a linear method ends. The VAE done well on CIFAR-10.
 
 
-class PatchBlock(nn.Module):
-    """`h + f(h)` with f = group norm, conv 3x3, GELU, conv 3x3; the last starts at zero. (B, C, h, w) -> the same."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.norm = nn.GroupNorm(1, width)
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
-
-    def forward(self, h: Tensor) -> Tensor:
-        return h + self.second(F.gelu(self.first(self.norm(h))))
+def patch_block(width: int) -> Residual:
+    """Group norm, conv 3x3, GELU, conv 3x3 that starts at zero, added to what comes in: (B, C, h, w) -> the same."""
+    return Residual(nn.GroupNorm(1, width), nn.Conv2d(width, width, 3, padding=1), nn.GELU(),
+                    zeroed(nn.Conv2d(width, width, 3, padding=1)))
 
 
 class PatchEncoder(nn.Module):
@@ -286,10 +252,8 @@ class PatchEncoder(nn.Module):
         self.patch = patch
         self.linear = nn.Linear(channels * height * breadth, features)
         self.stem = nn.Conv2d(channels * patch**2, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(PatchBlock(width) for _ in range(num_blocks)))
-        self.head = nn.Linear(width * (height // patch) * (breadth // patch), features)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.blocks = nn.Sequential(*(patch_block(width) for _ in range(num_blocks)))
+        self.head = zeroed(nn.Linear(width * (height // patch) * (breadth // patch), features))
 
     def forward(self, image: Tensor) -> Tensor:
         h = self.blocks(self.stem(F.pixel_unshuffle(image, self.patch)))
@@ -314,11 +278,9 @@ class PatchDecoder(nn.Module):
         self.linear = nn.Linear(latent, channels * height * breadth)
         self.stem = nn.Conv2d(channels * patch**2, width, 3, padding=1)
         self.label = nn.Embedding(num_classes, width * (height // patch) * (breadth // patch))
-        self.blocks = nn.Sequential(*(PatchBlock(width) for _ in range(num_blocks)))
-        self.head = nn.Conv2d(width, channels * patch**2, 3, padding=1)
+        self.blocks = nn.Sequential(*(patch_block(width) for _ in range(num_blocks)))
+        self.head = zeroed(nn.Conv2d(width, channels * patch**2, 3, padding=1))
         nn.init.normal_(self.label.weight, std=0.1)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         picture = self.linear(z).view(-1, *self.shape)
@@ -366,9 +328,9 @@ def start_from_pca(model: LabelVAE, images: Tensor, likelihood: str) -> LabelVAE
 
 # The label VAEs of the chapter by name.
 
+NETWORKS = ("digit", "resnet9", "resnet34", "dense", "patch")
 STATISTICS = {1: ((0.1307,), (0.3081,)),  # MNIST: mean and standard deviation of each channel, as the report has them
               3: ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))}  # CIFAR-10
-PAPER_WIDTHS = (64, 128, 256, 512)
 PATCH_GAIN = 40.0  # a class is a shift of many of 512 latents; at the learning rate of the nets it is hardly learned
 
 
@@ -386,43 +348,28 @@ def make_label_vae(network: str, shape: Sequence[int], latent: int, widths: Sequ
 
     Errors: ValueError for a network that does not exist, or cannot be (un)conditional.
     """
-    shape = tuple(shape)
+    shape, widths = tuple(shape), list(widths)
     if network not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
     if conditional != (network in ("dense", "patch")):
         raise ValueError(f"network {network!r} is {'not ' if conditional else ''}conditional")
     if scale not in ("one", "pixel"):
         raise ValueError(f"scale must be one or pixel, got {scale!r}")
-    encoder, decoder, features = NETWORKS[network](shape, latent, list(widths))
+    if network == "digit":
+        encoder, decoder, features = DigitEncoder(10), DigitDecoder(latent), 10
+    elif network == "dense":
+        width, blocks = (widths[0], len(widths)) if widths else (256, 2)
+        encoder = DenseEncoder(torch.Size(shape).numel(), width, blocks)
+        decoder, features = DenseDecoder(latent, shape, width, blocks + 1), width
+    elif network == "patch":
+        width, blocks = (widths[0], len(widths)) if widths else (64, 3)
+        encoder = PatchEncoder(shape, latent, width, blocks)
+        decoder, features = PatchDecoder(latent, shape, width, blocks + 1), latent
+    else:
+        features = 512
+        encoder = (ResNet9Encoder if network == "resnet9" else ResNet34Encoder)(widths or WIDTHS, features)
+        decoder = ResNet9Decoder(widths or WIDTHS, latent)
     mean, std = STATISTICS[shape[0]]
     return LabelVAE(encoder, decoder, features, latent, mean, std, conditional=conditional,
                     scale_shape=shape if scale == "pixel" else (), init_log_scale=init_log_scale,
                     prior_gain=PATCH_GAIN if network == "patch" else 1.0)
-
-
-def _digit(shape, latent, widths):
-    return DigitEncoder(10), DigitDecoder(latent), 10
-
-
-def _resnet9(shape, latent, widths):
-    widths = widths or PAPER_WIDTHS
-    return ResNet9Encoder(widths, out_features=512), ResNet9Decoder(widths, latent=latent), 512
-
-
-def _resnet34(shape, latent, widths):
-    widths = widths or PAPER_WIDTHS
-    return ResNet34Encoder(widths, out_features=512), ResNet9Decoder(widths, latent=latent), 512
-
-
-def _dense(shape, latent, widths):
-    width, blocks = (widths[0], len(widths)) if widths else (256, 2)
-    pixels = shape[0] * shape[1] * shape[2]
-    return (DenseEncoder(pixels, width, blocks), DenseDecoder(latent, shape, width, blocks + 1), width)
-
-
-def _patch(shape, latent, widths):
-    width, blocks = (widths[0], len(widths)) if widths else (64, 3)
-    return (PatchEncoder(shape, latent, width, blocks), PatchDecoder(latent, shape, width, blocks + 1), latent)
-
-
-NETWORKS = {"digit": _digit, "resnet9": _resnet9, "resnet34": _resnet34, "dense": _dense, "patch": _patch}

@@ -5,7 +5,7 @@ picture is trained on; the judge is another one, which no training has seen.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from htcv_lib.metrics.pictures import bits_per_dim, gradient_energy, image_ssim, psnr_of
 from htcv_lib.training.device import in_mode
+from htcv_lib.training.evaluate import mean_scores, score_batches
 from htcv_lib.vae.losses import discretized_logistic_log_likelihood, gaussian_log_likelihood, kl_divergence, kl_sample
-from htcv_lib.vae.scores import other_labels, style_correlation, style_descriptors, swap_success
+from htcv_lib.vae.scores import other_labels, style_correlation, style_descriptors
 
 
 def perturb_labels(label: Tensor, share: float, num_classes: int = 10) -> Tensor:
@@ -95,7 +96,6 @@ def vae_objective(model: nn.Module, batch: dict[str, Tensor], *, guide: nn.Modul
     return {"loss": sum(terms.values())} | terms
 
 
-@torch.no_grad()
 def evaluate_vae(model: nn.Module, batches: Iterable[dict[str, Tensor]], *, guide: nn.Module | None = None,
                  judge: nn.Module | None = None, label_weight: float = 0.0, likelihood: str = "gaussian",
                  num_classes: int = 10) -> dict[str, float]:
@@ -112,32 +112,28 @@ def evaluate_vae(model: nn.Module, batches: Iterable[dict[str, Tensor]], *, guid
     bits_per_dim, from the bound without the label term; and those of `evaluate_pictures`.
     """
     generator = torch.Generator().manual_seed(0)
-    rows = []
-    with in_mode(False, model, guide):
-        for batch in batches:
-            image, label = batch["image"], batch["label"]
-            posterior = model.encode(image, label)
-            pred = model.decode(posterior.sample(generator), label)
-            row = {"ll": log_likelihood(model, image, pred, likelihood)}
-            row["kl"] = kl_divergence(*posterior, *model.prior(label))
-            if guide is not None:
-                shown = pred if likelihood == "gaussian" else pred.clamp(0, 1)
-                row["nll"] = F.cross_entropy(guide(shown), label, reduction="none")
-            rows.append(row)
-    if not rows:
-        raise ValueError("no batches to evaluate")
-    mean = {name: float(torch.cat([row[name] for row in rows]).double().mean()) for name in rows[0]}
+
+    def score(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        image, label = batch["image"], batch["label"]
+        posterior = model.encode(image, label)
+        pred = model.decode(posterior.sample(generator), label)
+        scores = {"ll": log_likelihood(model, image, pred, likelihood),
+                  "kl": kl_divergence(*posterior, *model.prior(label))}
+        if guide is not None:
+            shown = pred if likelihood == "gaussian" else pred.clamp(0, 1)
+            scores["nll"] = F.cross_entropy(guide(shown), label, reduction="none")
+        if likelihood == "discrete":
+            scores["bits"] = bits_per_dim(scores["kl"].double() - scores["ll"].double(), image[0].numel())
+        return scores
+
+    mean = mean_scores(score_batches(score, batches, model, guide, amp=False))
     label_loss = label_weight * mean.get("nll", 0.0)
     scores = {"total": mean["kl"] - mean["ll"] + label_loss, "reconstruction_ll": mean["ll"], "kl": mean["kl"],
-              "label_loss": label_loss, "sigma": float(model.log_scale.exp().mean())}
-    if guide is not None:
-        scores["label_nll"] = mean["nll"]
-    if likelihood == "discrete":
-        scores["bits_per_dim"] = bits_per_dim(mean["kl"] - mean["ll"], image[0].numel())
+              "label_loss": label_loss, "sigma": float(model.log_scale.detach().exp().mean())}
+    scores |= {name: mean[key] for name, key in (("label_nll", "nll"), ("bits_per_dim", "bits")) if key in mean}
     return scores | evaluate_pictures(model, batches, judge, guide, num_classes)
 
 
-@torch.no_grad()
 def evaluate_pictures(model: nn.Module, batches: Iterable[dict[str, Tensor]], judge: nn.Module | None = None,
                       guide: nn.Module | None = None, num_classes: int = 10) -> dict[str, float]:
     """Scores of the pictures a model makes: of anything with `reconstruct` and `relabel`, VAE or not.
@@ -152,34 +148,35 @@ def evaluate_pictures(model: nn.Module, batches: Iterable[dict[str, Tensor]], ju
     it sees the true class in), swap_success (share of relabelled pictures it sees the given class in) and style_kept
     (correlation); with a guide in addition swap_guide (its opinion of the relabelled pictures).
     """
-    rows, images = [], 0
-    with in_mode(False, model, judge, guide):
+    def numbered() -> Iterator[dict[str, Tensor]]:
+        position = 0
         for batch in batches:
-            image, label = batch["image"], batch["label"]
-            pred = model.reconstruct(image, label).clamp(0, 1)
-            row = {"mse": (pred - image).square().flatten(1).mean(dim=1), "ssim": image_ssim(pred, image),
-                   "energy": gradient_energy(pred), "true_energy": gradient_energy(image)}
-            if judge is not None:
-                given = other_labels(label, num_classes, offset=images)
-                relabelled = model.relabel(image, label, given).clamp(0, 1)
-                row |= {"label": label, "given": given, "recognised": judge(pred).argmax(dim=1) == label,
-                        "judged": judge(relabelled).argmax(dim=1),
-                        "before": style_descriptors(image), "after": style_descriptors(relabelled)}
-                if guide is not None:
-                    row["guided"] = guide(relabelled).argmax(dim=1)
-            rows.append(row)
-            images += len(label)
-    if not rows:
-        raise ValueError("no batches to evaluate")
-    table = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
-    mean = {name: float(table[name].double().mean()) for name in ("mse", "ssim", "energy", "true_energy")}
+            yield batch | {"given": other_labels(batch["label"], num_classes, position)}
+            position += len(batch["label"])
+
+    def score(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        image, label, given = batch["image"], batch["label"], batch["given"]
+        pred = model.reconstruct(image, label).clamp(0, 1)
+        scores = {"mse": (pred - image).square().flatten(1).mean(dim=1), "ssim": image_ssim(pred, image),
+                  "energy": gradient_energy(pred), "true_energy": gradient_energy(image)}
+        if judge is not None:
+            relabelled = model.relabel(image, label, given).clamp(0, 1)
+            scores |= {"recognised": judge(pred).argmax(dim=1) == label,
+                       "swap_success": judge(relabelled).argmax(dim=1) == given,
+                       "before": style_descriptors(image), "label": label,
+                       "after": style_descriptors(relabelled), "given": given}
+            if guide is not None:
+                scores["swap_guide"] = guide(relabelled).argmax(dim=1) == given
+        return scores
+
+    table = score_batches(score, numbered(), model, judge, guide, amp=False)
+    mean = mean_scores(table)
     scores = {"psnr": psnr_of(mean["mse"]), "ssim": mean["ssim"], "sharpness": mean["energy"] / mean["true_energy"]}
     if judge is not None:
-        scores["recognised"] = float(table["recognised"].double().mean())
-        scores["swap_success"] = float(swap_success(table["judged"], table["given"]))
-        scores["style_kept"] = style_correlation(table["before"], table["label"], table["after"], table["given"])
+        scores |= {name: mean[name] for name in ("recognised", "swap_success")}
+        scores["style_kept"] = style_correlation(*(table[name] for name in ("before", "label", "after", "given")))
         if guide is not None:
-            scores["swap_guide"] = float(swap_success(table["guided"], table["given"]))
+            scores["swap_guide"] = mean["swap_guide"]
     return scores
 
 

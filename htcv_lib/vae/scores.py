@@ -1,22 +1,20 @@
-"""Was a picture turned into another class, did it keep its style, and rows of pictures that show it."""
+"""Was a picture turned into another class, did it keep its style, and rows of pictures that show it.
 
-from typing import Protocol
+Both questions have a trivial answer alone: a decoder that ignores the picture always shows the class asked for, one
+that ignores the class keeps everything. So the two numbers belong together.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Was a picture turned into another class, and did it keep its style?
-#
-# Both questions have a trivial answer alone: a decoder that ignores the picture always shows the class asked
-# for, one that ignores the class keeps everything. So the two numbers belong together.
+from htcv_lib.training.device import in_mode
 
 
 def other_labels(label: Tensor, num_classes: int = 10, offset: int = 0) -> Tensor:
-    """For every image a class that is not its own, the same one in every evaluation.
+    """For every image a class that is not its own, the same one in every evaluation: the other classes take turns.
 
-    The i-th image of a set is asked to become `label + 1 + i mod (num_classes - 1)`, so that the other classes
-    take turns.
+    The i-th image of a set is asked to become `label + 1 + i mod (num_classes - 1)`.
 
     Args:
         label: (B,) int64.
@@ -24,11 +22,6 @@ def other_labels(label: Tensor, num_classes: int = 10, offset: int = 0) -> Tenso
     """
     place = torch.arange(offset, offset + len(label), device=label.device)
     return (label + 1 + place % (num_classes - 1)) % num_classes
-
-
-def swap_success(judged: Tensor, given: Tensor) -> Tensor:
-    """Share of images, in [0, 1], in which the judge sees the class that was asked for; both (B,)."""
-    return (judged == given).double().mean()
 
 
 def style_descriptors(images: Tensor) -> Tensor:
@@ -63,18 +56,6 @@ def style_descriptors(images: Tensor) -> Tensor:
                         2 * total / variation.clamp(min=1e-9)], dim=1)
 
 
-def style_kept(images: Tensor, label: Tensor, outputs: Tensor, given: Tensor) -> float:
-    """Correlation of the style of pictures with that of what they were turned into.
-
-    Args:
-        images, outputs: (N, C, H, W); all of the set, since class means are taken over it.
-        label, given: (N,) true class of the images, and class the outputs were asked to have.
-
-    Returns a number in [-1, 1], see `style_correlation`.
-    """
-    return style_correlation(style_descriptors(images), label, style_descriptors(outputs), given)
-
-
 def style_correlation(before: Tensor, label: Tensor, after: Tensor, given: Tensor) -> float:
     """Pearson correlation over all images, mean over descriptors, of the descriptors minus their class means.
 
@@ -104,23 +85,18 @@ def beyond_class(descriptors: Tensor, label: Tensor) -> Tensor:
     return rest * (rest.square().mean(dim=0).sqrt() > rounding)
 
 
-# Rows of pictures that show what a label VAE has learned.
-
-
-class Relabels(Protocol):
-    """A VAE or a baseline: (B, C, H, W) images in [0, 1] and (B,) labels in, images out."""
-
-    def reconstruct(self, image: Tensor, label: Tensor) -> Tensor: ...
-
-    def relabel(self, image: Tensor, label: Tensor, given: Tensor) -> Tensor: ...
-
-
 @torch.no_grad()
-def relabel_grid(model: Relabels, images: Tensor, labels: Tensor, num_classes: int = 10) -> Tensor:
-    """Each image, its reconstruction, and itself under every label: (B, 2 + num_classes, C, H, W) in [0, 1], on CPU."""
-    evaluating(model)
-    columns = [images, model.reconstruct(images, labels)]
-    columns += [model.relabel(images, labels, torch.full_like(labels, given)) for given in range(num_classes)]
+def relabel_grid(model: nn.Module, images: Tensor, labels: Tensor, num_classes: int = 10) -> Tensor:
+    """Each image, its reconstruction, and itself under every label: (B, 2 + num_classes, C, H, W) in [0, 1], on CPU.
+
+    Args:
+        model: A `LabelVAE` or a baseline: anything with `reconstruct` and `relabel`.
+        images: (B, C, H, W) in [0, 1].
+        labels: (B,), their own.
+    """
+    with in_mode(False, model):
+        columns = [images, model.reconstruct(images, labels)]
+        columns += [model.relabel(images, labels, torch.full_like(labels, given)) for given in range(num_classes)]
     return torch.stack(columns, dim=1).clamp(0, 1).cpu()
 
 
@@ -134,12 +110,12 @@ def interpolation(model: nn.Module, start: Tensor, end: Tensor, labels: Tensor, 
         start, end: (B, C, H, W) in [0, 1].
         labels, end_labels: (B,), their own; the line ends where the second image lies under the first one's label.
     """
-    evaluating(model)
-    first = model.encode(start, labels).mu
-    last = model.latent_under(end, end_labels, labels)
-    shares = torch.linspace(0, 1, steps).tolist()
-    return torch.stack([model.decode(torch.lerp(first, last, share), labels) for share in shares],
-                       dim=1).clamp(0, 1).cpu()
+    with in_mode(False, model):
+        first = model.encode(start, labels).mu
+        last = model.latent_under(end, end_labels, labels)
+        shares = torch.linspace(0, 1, steps).tolist()
+        row = [model.decode(torch.lerp(first, last, share), labels) for share in shares]
+    return torch.stack(row, dim=1).clamp(0, 1).cpu()
 
 
 @torch.no_grad()
@@ -152,24 +128,18 @@ def traversal(model: nn.Module, image: Tensor, label: Tensor, directions: int, s
 
     The latents are those whose decoded ends differ most from each other.
     """
-    evaluating(model)
-    one = label[None]
-    mu, prior = model.encode(image[None], one).mu, model.prior(one)  # (1, L)
-    latents = mu.shape[1]
-    deviation = (0.5 * prior.logvar).exp()
-    offsets = torch.linspace(-span, span, steps, device=mu.device)
+    with in_mode(False, model):
+        one = label[None]
+        mu, prior = model.encode(image[None], one).mu, model.prior(one)  # (1, L)
+        deviation = (0.5 * prior.logvar).exp()
+        offsets = torch.linspace(-span, span, steps, device=mu.device)
 
-    def along(latent: int, offset: Tensor) -> Tensor:
-        """Decoded pictures with one latent at these places, (len(offset), C, H, W)."""
-        z = mu.repeat(len(offset), 1)
-        z[:, latent] = prior.mu[0, latent] + offset * deviation[0, latent]
-        return model.decode(z, one.expand(len(offset))).clamp(0, 1)
+        def along(latent: int, offset: Tensor) -> Tensor:
+            """Decoded pictures with one latent at these places, (len(offset), C, H, W)."""
+            z = mu.repeat(len(offset), 1)
+            z[:, latent] = prior.mu[0, latent] + offset * deviation[0, latent]
+            return model.decode(z, one.expand(len(offset))).clamp(0, 1)
 
-    ends = torch.stack([along(latent, offsets[[0, -1]]).diff(dim=0).square().sum() for latent in range(latents)])
-    return torch.stack([along(int(latent), offsets) for latent in ends.topk(directions).indices]).cpu()
-
-
-def evaluating(model: Relabels) -> None:
-    """Into evaluation mode, where the model has one."""
-    if isinstance(model, nn.Module):
-        model.eval()
+        ends = torch.stack([along(latent, offsets[[0, -1]]).diff(dim=0).square().sum()
+                            for latent in range(mu.shape[1])])
+        return torch.stack([along(int(latent), offsets) for latent in ends.topk(directions).indices]).cpu()

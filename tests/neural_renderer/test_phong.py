@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from htcv_lib.neural_renderer.phong import EYE, coverage, lit_fraction, render, render_plain, silhouette
+from htcv_lib.neural_renderer.phong import (
+    EYE,
+    coverage,
+    lit_fraction,
+    look_along,
+    projected,
+    render,
+    render_plain,
+    silhouette,
+)
 from htcv_lib.neural_renderer.scenes import sample_scenes
 
 FORWARD = [-x / math.sqrt(275) for x in EYE]  # the camera looks at the origin
@@ -207,3 +216,38 @@ def test_many_scenes_are_measured_in_parts():
 def test_other_vectors_are_refused():
     with pytest.raises(ValueError, match=r"a scene is \(B, 10\), got \(4, 9\)"):
         render(torch.zeros(4, 9))
+
+
+def test_the_camera_is_the_one_of_a_look_at_matrix():
+    axes = look_along(-torch.tensor(EYE, dtype=torch.float64))
+    assert torch.allclose(axes @ axes.T, torch.eye(3, dtype=torch.float64))
+    assert axes[0].tolist() == pytest.approx(RIGHT) and axes[2].tolist() == pytest.approx(FORWARD) and axes[1, 1] > 0.9
+    down = look_along(torch.tensor([0.0, -1.0, 0.0]))
+    assert torch.allclose(down @ down.T, torch.eye(3)) and down[1].tolist() == [0, 0, -1]
+
+
+def test_a_point_of_known_angle_lands_where_the_field_of_view_says():
+    # 45 degrees from the lower to the upper edge; 2 to the right at distance 10, in a picture of 60 x 80
+    found = projected(scene(ahead(10, sideways=2)), (60, 80))
+    assert found.centre[0].tolist() == pytest.approx([40 + 0.2 / math.tan(math.pi / 8) * 30, 30])
+    straight = projected(scene(ahead(10)), (60, 80))
+    radius = 1 / math.sqrt(99) / math.tan(math.pi / 8) * 30  # the outline is wider than the radius at the centre
+    assert straight.box[0].tolist() == pytest.approx([40 - radius, 30 - radius, 40 + radius, 30 + radius])
+
+
+def test_boxes_close_around_the_pixels_drawn():
+    scenes = draw("easy", 12, seed=1).double()
+    boxes = projected(scenes, (160, 200)).box
+    for mask, (x0, y0, x1, y1) in zip(silhouette(scenes, (160, 200))[:, 0], boxes.tolist(), strict=True):
+        rows, columns = mask.any(1).nonzero()[:, 0] + 0.5, mask.any(0).nonzero()[:, 0] + 0.5
+        edges = ((columns[0], max(x0, 0)), (200 - columns[-1], 200 - min(x1, 200)),
+                 (rows[0], max(y0, 0)), (160 - rows[-1], 160 - min(y1, 160)))
+        assert all(0 <= drawn - edge < 1.5 for drawn, edge in edges)
+
+
+def test_spheres_at_and_behind_the_camera_have_the_boxes_stated():
+    at, behind = (projected(scene(place), (60, 80)) for place in (ahead(0.5, 2.0), ahead(-3)))
+    assert at.box[0].tolist() == [0, 0, 80, 60] and at.centre.isfinite().all()
+    assert behind.box.isnan().all() and behind.centre.isnan().all()
+    turned = projected(scene(ahead(-3)), (60, 80), camera_at_object=True)
+    assert turned.centre[0].tolist() == pytest.approx([40, 30])

@@ -7,6 +7,7 @@ from htcv_lib.neural_renderer.phong import (
     SCENE_FIELDS,
     counts,
     coverage,
+    lit_fraction,
     projected,
     render,
     silhouette,
@@ -19,9 +20,10 @@ from htcv_lib.neural_renderer.scenes import (
     corner_of,
     corner_scenes,
     encode_scene,
-    in_corner,
+    looks_at_object,
     outside_corners,
     sample_scenes,
+    sweep_scenes,
 )
 from htcv_lib.neural_renderer.scenes import test_scenes as fixed_scenes
 
@@ -118,9 +120,9 @@ def test_corners_are_told_apart():
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_corners_are_rare_left_out_on_request_and_drawn_in_equal_numbers(sampler):
     # 0.3^3 5/17 + (about 0.004) + 1/64 = 0.028
-    share = in_corner(draw("default" if sampler == "onscreen" else sampler, 20000)).float().mean().item()
+    share = (corner_of(draw("default" if sampler == "onscreen" else sampler, 20000)) >= 0).float().mean().item()
     assert share == pytest.approx(0.028, abs=0.006)
-    assert not in_corner(draw(sampler, 300, keep=outside_corners)).any()
+    assert (corner_of(draw(sampler, 300, keep=outside_corners)) < 0).all()
     held_out = corner_scenes(sampler, 8)
     assert corner_of(held_out).tolist() == [0, 0, 0, 1, 1, 1, 2, 2] and len(CORNERS) == 3
     assert torch.equal(held_out, corner_scenes(sampler, 8))
@@ -130,7 +132,7 @@ def test_corners_are_rare_left_out_on_request_and_drawn_in_equal_numbers(sampler
 def test_test_sets_are_fixed_and_hold_out_the_corners(sampler):
     scene = fixed_scenes(sampler, 40)
     assert scene.shape == (40, 10) and torch.equal(scene, fixed_scenes(sampler, 40))
-    assert not in_corner(scene).any() and len(scene.unique(dim=0)) == 40
+    assert (corner_of(scene) < 0).all() and len(scene.unique(dim=0)) == 40
 
 
 def test_a_test_set_keeps_the_frequencies_without_the_luck_of_the_draw():
@@ -182,7 +184,7 @@ def test_every_epoch_is_fresh_and_a_resumed_one_is_the_one_that_would_have_come(
 
 def test_no_training_scene_is_in_a_corner():
     scenes = torch.cat(epoch(SceneBatches("easy", 500, 4, size=2)))
-    assert not in_corner(scenes).any()
+    assert (corner_of(scenes) < 0).all()
 
 
 def test_a_fixed_set_comes_once_an_epoch_in_a_new_order():
@@ -207,3 +209,56 @@ def test_the_parts_of_a_scene_are_named_in_order():
     parts = split_scene(scene)
     assert [part.tolist()[0] for part in parts] == [[0, 1, 2], [3, 4, 5], [6], [7, 8, 9]]
     assert [SCENE_FIELDS[i] for i in (0, 3, 6, 7)] == ["object_x", "diffuse_r", "shininess", "light_x"]
+
+
+@pytest.mark.parametrize(("sampler", "field", "first", "last"), [
+    ("easy", "light_x", -20, 20),
+    ("code", "light_z", -20, 20),
+    ("easy", "shininess", 3, 20),
+    ("centred", "diffuse_b", 0, 1),
+    ("easy", "object_x", 2, 5),
+    ("easy", "object_z", 9, 12.5),
+    ("code", "object_y", -4, 4),
+    ("centred", "object_z", -20, 20),
+    ("onscreen", "object_z", 9, 12.5),  # there spheres move as those of easy
+])
+def test_one_number_takes_equal_steps_through_its_range_and_the_others_stay(sampler, field, first, last):
+    scenes = sweep_scenes(sampler, field, 5)
+    assert scenes.shape == (5, len(SCENE_FIELDS)) and scenes.dtype == torch.float32
+    place = SCENE_FIELDS.index(field)
+    step = (last - first) / 4
+    assert scenes[:, place].tolist() == pytest.approx([first + step * number for number in range(5)], abs=1e-5)
+    others = [other for other in range(len(SCENE_FIELDS)) if other != place]
+    assert (scenes[:, others] == scenes[0, others]).all()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_sphere_that_stays_is_blue_in_sight_and_mostly_lit(sampler):
+    scene = sweep_scenes(sampler, "shininess", 1)
+    red, green, blue = split_scene(scene).diffuse[0].tolist()
+    assert 0 < red < green < blue < 1
+    turned = looks_at_object(sampler)
+    assert coverage(scene, 64, turned).item() > 0.01
+    assert lit_fraction(scene, 64, turned).item() > 0.8
+
+
+@pytest.mark.parametrize(("sampler", "where"), [
+    ("easy", [3.5, 3.5, 10.75]), ("default", [3.5, 3.5, 10.75]), ("onscreen", [3.5, 3.5, 10.75]),
+    ("code", [0, 0, 0]), ("centred", [0, 0, 0]),
+])
+def test_it_stands_in_the_middle_of_the_samplers_spheres(sampler, where):
+    assert split_scene(sweep_scenes(sampler)).position.tolist() == [where] * 8
+
+
+def test_the_light_walks_from_left_to_right_over_the_picture():
+    light = split_scene(sweep_scenes("easy", steps=3)).light
+    assert light.tolist() == [[-20, 12, 18], [0, 12, 18], [20, 12, 18]]
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    (("medium",), "sampler must be one of default, .*, got 'medium'"),
+    (("easy", "light"), "field must be one of object_x, .*, light_z, got 'light'"),
+])
+def test_an_unknown_sampler_or_field_is_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        sweep_scenes(*given)

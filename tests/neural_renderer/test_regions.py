@@ -8,14 +8,30 @@ from htcv_lib.image import ssim_map
 from htcv_lib.neural_renderer.regions import (
     box_mask,
     box_mse,
-    box_psnr,
     box_ssim,
     brightest_spot,
-    by_coverage,
+    flat_ssim,
     highlight_error,
     picture_silhouette,
     silhouette_iou,
+    ssim_reported,
+    stretched,
+    visible_box,
 )
+
+
+def test_the_box_ends_at_the_outer_sides_of_the_outermost_pixels():
+    mask = torch.zeros(2, 1, 5, 7)
+    mask[0, 0, 1, 4] = mask[0, 0, 3, 2] = 1
+    assert visible_box(mask)[0].tolist() == [2, 1, 5, 4]
+
+
+def test_an_empty_mask_has_no_box():
+    assert visible_box(torch.zeros(1, 1, 3, 4)).isnan().all()
+
+
+def test_a_full_mask_has_the_picture_as_its_box():
+    assert visible_box(torch.ones(1, 1, 3, 4)).tolist() == [[0, 0, 4, 3]]
 
 
 def test_a_box_holds_the_pixels_whose_centres_are_within_its_margin():
@@ -34,13 +50,12 @@ def test_an_error_outside_the_box_does_not_count_and_one_inside_is_shared_by_its
     pred[1, 0, 6, 7] = 0.6  # one channel of one pixel
     box = torch.tensor([[6.0, 6.0, 8.0, 7.0]]).repeat(2, 1)  # 10 x 9 pixels with the margin of 4
     assert box_mse(pred, target, box).tolist() == pytest.approx([0, 0.36 / 270])
-    assert box_psnr(pred, target, box).tolist() == pytest.approx([math.inf, 10 * math.log10(270 / 0.36)])
 
 
 def test_a_box_outside_the_picture_has_no_score():
     box = torch.tensor([[50.0, 5.0, 60.0, 15.0]])
     image = torch.rand(1, 3, 30, 40)
-    assert box_psnr(image, image, box).isnan().all() and box_ssim(image, image, box).isnan().all()
+    assert box_mse(image, image, box).isnan().all() and box_ssim(image, image, box).isnan().all()
 
 
 def test_ssim_in_a_box_is_scikit_images_map_averaged_there(spheres):
@@ -88,12 +103,32 @@ def test_a_highlight_is_off_by_pixels_and_a_black_prediction_by_the_diagonal():
     assert error[:3].tolist() == pytest.approx([5, 0, 50]) and error[3].isnan()  # the last target has no highlight
 
 
-def test_a_table_by_coverage_counts_what_has_no_score():
-    coverage = torch.tensor([0.0, 0.004, 0.01, 0.3])
-    scores = {"psnr": torch.tensor([math.nan, 20.0, 30.0, 40.0]), "flip": torch.tensor([0.0, 0.1, 0.3, 0.4])}
-    rows = by_coverage(scores, coverage)
-    assert [(row["coverage"], row["pictures"]) for row in rows] == [("empty", 1), ("0-1 %", 2), ("20-100 %", 1),
-                                                                     ("all", 4)]
-    assert rows[0]["psnr n"] == 0 and math.isnan(rows[0]["psnr"])
-    assert rows[1]["psnr"] == 25 and rows[1]["flip"] == pytest.approx(0.2)
-    assert rows[3]["psnr"] == 30 and rows[3]["psnr n"] == 3 and rows[3]["flip"] == pytest.approx(0.2)
+def test_the_reported_ssim_is_scikit_images_of_bytes_with_range_one(spheres):
+    pred, target = spheres[:6], spheres[6:]
+    ours = ssim_reported(pred, target)
+    for i in range(6):
+        x, y = ((image[i].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).numpy() for image in (target, pred))
+        theirs = skimage.metrics.structural_similarity(x, y, channel_axis=-1, data_range=1)
+        assert ours[i].item() == pytest.approx(theirs, abs=1e-6)
+
+
+def test_range_one_of_stretched_pictures_agrees_with_scikit_image(spheres):
+    pred, target = stretched(spheres[:6] * 0.4), stretched(spheres[6:])
+    ours = flat_ssim(pred, target)
+    for i in range(6):
+        theirs = skimage.metrics.structural_similarity(
+            target[i].double().numpy(), pred[i].double().numpy(), channel_axis=0, data_range=1)
+        assert ours[i].item() == pytest.approx(theirs, abs=1e-6)
+
+
+def test_grey_levels_nobody_sees_destroy_the_reported_score_only():
+    target = torch.zeros(1, 3, 20, 30)
+    pred = torch.randint(0, 3, target.shape, generator=torch.Generator().manual_seed(0)) / 255
+    assert ssim_reported(target, target).item() == pytest.approx(1)
+    assert ssim_reported(pred, target).item() < 0.01
+    assert flat_ssim(pred, target).item() > 0.7
+
+
+def test_stretching_gives_each_picture_its_own_extremes():
+    image = torch.tensor([[[[0.2, 0.3, 0.4]]], [[[0.5, 0.5, 0.5]]]])
+    assert stretched(image).flatten().tolist() == pytest.approx([0, 0.5, 1, 0, 0, 0])

@@ -2,8 +2,17 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
-from htcv_lib.vae.scores import other_labels, style_correlation, style_descriptors, style_kept, swap_success
+from htcv_lib.vae.model import LabelVAE
+from htcv_lib.vae.scores import (
+    interpolation,
+    other_labels,
+    relabel_grid,
+    style_correlation,
+    style_descriptors,
+    traversal,
+)
 
 INK, HEIGHT, WIDTH, SLANT, THICKNESS = range(5)
 
@@ -34,10 +43,6 @@ def test_other_labels_are_never_the_own_take_turns_and_do_not_depend_on_the_batc
     assert torch.equal(given, torch.cat([other_labels(label[:70]), other_labels(label[70:], offset=70)]))
     zeros = torch.zeros(90, dtype=torch.int64)
     assert torch.bincount(other_labels(zeros), minlength=10).tolist() == [0] + [10] * 9
-
-
-def test_swap_success_is_the_share_seen_as_asked_for():
-    assert swap_success(torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 3, 5])).item() == 0.75
 
 
 def test_the_moments_of_a_bar_are_those_of_uniform_distributions():
@@ -80,9 +85,10 @@ def test_pictures_left_alone_keep_their_style_and_class_prototypes_keep_none():
     images, label = random_pictures()
     given = other_labels(label)
     prototypes = torch.stack([images[label == c].mean(0) for c in range(10)])
-    assert style_kept(images, label, images, given) == pytest.approx(1, abs=0.05)
-    assert style_kept(images, label, prototypes[given], given) == 0
-    assert style_kept(images, label, images.roll(1, 0), given) == pytest.approx(0, abs=0.15)  # of someone else
+    style = style_descriptors(images)
+    assert style_correlation(style, label, style, given) == pytest.approx(1, abs=0.05)
+    assert style_correlation(style, label, style_descriptors(prototypes[given]), given) == 0
+    assert style_correlation(style, label, style.roll(1, 0), given) == pytest.approx(0, abs=0.15)  # of someone else
 
 
 def test_what_a_class_does_to_all_its_pictures_is_not_style():
@@ -103,3 +109,59 @@ def test_a_descriptor_constant_in_the_outputs_counts_zero_and_one_constant_in_th
     assert style_correlation(before, label, torch.cat([before[:, :1], constant], 1), label) == pytest.approx(0.5)
     assert style_correlation(torch.cat([before[:, :1], constant], 1), label, before, label) == pytest.approx(1)
     assert style_correlation(constant, label, constant, label) == 0
+
+
+class Spread(nn.Module):
+    """z (B, 2) -> a picture of 1 x 1 x 3: its two values, and a tenth of the label's number."""
+
+    def forward(self, z, label):
+        return torch.cat([z, label[:, None] / 10], dim=1)[:, None, None]
+
+
+def identity_vae() -> LabelVAE:
+    """Two pixels are its latents."""
+    encoder = nn.Sequential(nn.Flatten())
+    model = LabelVAE(encoder, Spread(), 3, 2, mean=[0.0], std=[1.0], conditional=True)
+    with torch.no_grad():
+        model.to_mu.weight.copy_(torch.eye(2, 3))
+        model.to_mu.bias.zero_()
+    return model
+
+
+IMAGES = torch.tensor([[0.2, 0.4, 0.3], [0.6, 0.8, 0.5]])[:, None, None]  # (2, 1, 1, 3); labels 3 and 5
+
+
+def test_a_grid_holds_the_image_its_reconstruction_and_itself_under_every_label():
+    grid = relabel_grid(identity_vae().train(), IMAGES, torch.tensor([3, 5]))
+    assert grid.shape == (2, 12, 1, 1, 3)
+    assert torch.equal(grid[:, 0], IMAGES) and torch.allclose(grid[:, 1], IMAGES)
+    assert torch.allclose(grid[0, 2:, 0, 0, 2], torch.arange(10) / 10)
+    assert torch.allclose(grid[:, 2:, 0, 0, :2], IMAGES[:, :, 0, :2].expand(2, 10, 2))
+
+
+def test_interpolation_goes_straight_from_one_image_to_the_other_under_the_first_label():
+    row = interpolation(identity_vae(), IMAGES[:1], IMAGES[1:], torch.tensor([3]), torch.tensor([5]), steps=5)
+    assert torch.allclose(row[0, :, 0, 0, 0], torch.tensor([0.2, 0.3, 0.4, 0.5, 0.6]))
+    assert torch.allclose(row[0, :, 0, 0, 2], torch.full((5,), 0.3))
+
+
+def test_interpolation_ends_where_relabelling_the_second_image_would():
+    model = identity_vae()
+    with torch.no_grad():
+        model.label_mu.weight[5] = 0.1  # the posterior is told the image's own label,
+        model.prior_mu.weight[3] = 0.05  # and z takes its place in the other label's prior
+    row = interpolation(model, IMAGES[:1], IMAGES[1:], torch.tensor([3]), torch.tensor([5]), steps=5)
+    assert torch.allclose(row[:, 0], model.reconstruct(IMAGES[:1], torch.tensor([3])))
+    assert torch.allclose(row[:, -1], model.relabel(IMAGES[1:], torch.tensor([5]), torch.tensor([3])))
+    assert torch.allclose(row[0, -1, 0, 0], torch.tensor([0.75, 0.95, 0.3]))
+
+
+def test_a_walk_changes_one_latent_over_the_span_of_its_prior_and_leaves_the_other():
+    model = identity_vae()
+    with torch.no_grad():
+        model.prior_mu.weight.fill_(0.5)
+        model.prior_logvar.weight.copy_(torch.tensor([0.02, 0.1]).log().mul(2).expand(10, 2))  # deviations
+    walks = traversal(model, IMAGES[0], torch.tensor(3), directions=2, steps=3)
+    assert torch.allclose(walks[0, :, 0, 0, 1], torch.tensor([0.2, 0.5, 0.8]))  # the wider one comes first
+    assert torch.allclose(walks[0, :, 0, 0, 0], torch.full((3,), 0.2))
+    assert torch.allclose(walks[1, :, 0, 0, 0], torch.tensor([0.44, 0.5, 0.56]))
