@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from toy_training import ToyBatches, squared_error, toy_model
 
 from htcv_lib.training.checkpoint import WeightAverage
 from htcv_lib.training.loop import fit
-from htcv_lib.training.optim import cosine_schedule, one_cycle, plateau
+from htcv_lib.training.optim import make_schedule
 from htcv_lib.training.phase import Phase
 
 QUIET = {"progress": False}
@@ -39,7 +40,7 @@ def train_and_die(folder: Path, kill_at: int) -> None:
         return {"loss": squared_error(model, batch)["loss"] * (1 + 0.01 * noise)}
 
     phase = Phase("toy", objective, optimizer, repeat=lambda history: 1 + (history.last("toy/loss", 4) > 2),
-                  clip_norm=1.0, scheduler=cosine_schedule(optimizer, steps=60, warmup=3))
+                  clip_norm=1.0, scheduler=make_schedule("cosine", optimizer, 0.0, steps=60))
     history = fit([phase], ToyBatches(), epochs=6, evaluate=lambda: {"norm": model[0].weight.norm().item()}, ema=0.9,
                   checkpoint=folder / "toy.pt", models={"toy": model}, seed=7, **QUIET)
     history.save(folder / "history.csv")
@@ -78,11 +79,8 @@ def test_a_killed_training_goes_on_to_the_same_curve_bit_for_bit(tmp_path):
 
 
 def test_every_schedule_survives_a_checkpoint(toy, tmp_path):
-    makers = {
-        "cosine": lambda optimizer: cosine_schedule(optimizer, steps=12, warmup=2),
-        "one_cycle": lambda optimizer: one_cycle(optimizer, max_lr=0.01, steps=12),
-        "plateau": lambda optimizer: plateau(optimizer, patience=0),
-    }
+    makers = {name: partial(make_schedule, name, lr=0.01, steps=12)
+              for name in ("cosine", "one_cycle", "linear_cycle", "then_tenth", "plateau")}
     for name, make in makers.items():
         def train(epochs, file, make=make):
             model = toy.model()

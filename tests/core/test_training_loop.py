@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from htcv_lib.training import history as module
 from htcv_lib.training.history import MISSING, History, NonFiniteLoss, log_to_tensorboard
 from htcv_lib.training.loop import TextProgress, fit, make_progress
-from htcv_lib.training.optim import plateau
 from htcv_lib.training.phase import Phase, gradient_step
 
 
@@ -189,7 +189,7 @@ def test_a_schedule_is_stepped_after_every_update(toy):
 def test_a_plateau_is_told_once_an_epoch_and_lowers_the_rate(toy):
     phase = toy.phase(toy.model(), lr=0.0)  # nothing ever improves; dropout and order aside
     phase.optimizer.param_groups[0]["lr"] = 1e-12
-    phase.scheduler = plateau(phase.optimizer, factor=0.5, patience=1)
+    phase.scheduler = ReduceLROnPlateau(phase.optimizer, factor=0.5, patience=1)
     phase.scheduler.eps = 0.0
     phase.monitor = "val/error"
     frame = fit([phase], toy.Batches(), epochs=6, evaluate=lambda: {"error": 1.0}, **QUIET).frame()
