@@ -137,7 +137,7 @@ class PasteDetector(nn.Module):
             raise ValueError("no pixel drawn belongs to an object")
         self.centre, self.spread = x.mean(0), x.std(0).clamp(min=1e-6)
         x = (x - self.centre) / self.spread
-        fitted = LogisticRegression(C=1 / (2 * DECAY * len(y)), max_iter=1000).fit(x.double().cpu(), y.cpu())
+        fitted = LogisticRegression(C=1 / (2 * DECAY * len(y)), tol=1e-6, max_iter=1000).fit(x.double().cpu(), y.cpu())
         self.weight, bias = x.new_tensor(fitted.coef_[0]), x.new_tensor(fitted.intercept_[0])
         self.bias = bias - best_threshold(x @ self.weight + bias, y)
         return self
