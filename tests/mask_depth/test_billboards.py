@@ -10,10 +10,10 @@ from htcv_lib.mask_depth.rooms.geometry import (
     Rooms,
     cast,
     contact_row,
+    draw_billboards,
     draw_rooms,
     ground_depth,
     mip_chain,
-    place,
     room_for,
     sample_billboards,
 )
@@ -39,7 +39,7 @@ def solid():
 def many():
     draws = Draws(torch.rand(300, 96, generator=torch.Generator().manual_seed(0)))
     rooms = draw_rooms(draws)
-    return rooms, place(rooms, torch.tensor([0.5, 1.0, 2.0]), draws)
+    return rooms, draw_billboards(rooms, torch.tensor([0.5, 1.0, 2.0]), draws)
 
 
 def test_the_contact_of_a_level_camera_is_its_height_over_the_distance():
