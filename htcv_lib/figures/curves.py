@@ -185,7 +185,7 @@ def lr_range_figure(result: Mapping[str, Sequence[float]], marks: Mapping[str, f
     The part of the divergence that would flatten everything else is cut off at the top.
 
     Args:
-        result: Columns "lr", "loss" and "smoothed", as `lr_range_test` of `htcv_lib.training` returns them.
+        result: Columns "lr", "loss" and "smoothed", as `lr_range_test` of `htcv_lib.mask_depth` returns them.
         marks: Name -> learning rate, each a dashed line named above the panel, for example those of `suggested_lr`.
             NaN is left out; a rate outside the range that was tested is an error.
     """

@@ -9,6 +9,7 @@ Read in this order:
     rooms/        pets that stand in rooms: geometry, colours, compositing, pets
     triplets.py   the report's folders, and 31 real triplets;  augment.py, datasheet.py
     baselines.py  rows, means, traces of pasting;  receptive.py  what one output pixel can see
+    lr_range.py   the learning-rate range test
     figures.py    composite, mask and depth as pictures
 """
 
@@ -23,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "LOSSES", "depth_bin_loss", "focal_depth_loss", "gradient_matching_loss", "l1_loss",
         "mask_depth_loss", "mse_loss", "quantise_depth", "silog_gradient_loss", "silog_loss",
     ],
+    "lr_range": ["SuggestedLR", "lr_range_test", "suggested_lr"],
     "networks": ["AtrousNet", "ResNetMaskDepth", "SeparableNet", "mask_depth_network", "network_input"],
     "objective": [
         "Predicted", "evaluate_mask_depth", "mask_depth_objective", "predict_mask_depth", "score_pictures_of",

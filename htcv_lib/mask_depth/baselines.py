@@ -5,14 +5,14 @@ from typing import Self
 
 import torch
 import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
+from htcv_lib.image import grey
 from htcv_lib.mask_depth.output import MaskDepth
 
-# Mask and depth without looking at the picture: what every network has to beat.
-#
-# Each is fitted once to training batches with `mask` and `depth` (B, 1, H, W), and returns `MaskDepth` for pictures
-# (B, C, H, W) of the same size, `raw` being what it returns.
+# What never looks at the picture is fitted once to training batches with `mask` and `depth` (B, 1, H, W), and returns
+# `MaskDepth` for pictures (B, C, H, W) of the same size, `raw` being what it returns.
 
 
 class MeanMaskDepth(nn.Module):
@@ -60,11 +60,9 @@ class RowDepth(MeanMaskDepth):
         return torch.stack([torch.zeros_like(mask), depth.mean(1, keepdim=True).expand_as(depth)])
 
 
-# How much of a mask can be guessed from traces of pasting alone.
-#
-# Local evidence only, as in steganalysis (Fridrich and Kodovsky, 2012, doi 10.1109/TIFS.2012.2190402): residuals of
-# small high-pass filters, their strength in a window of some pixels, and its ratio to the strength further around. No
-# colour, no brightness, no position, no shape. A logistic regression of these numbers is the detector.
+# Traces of pasting are local evidence, as in steganalysis (Fridrich and Kodovsky, 2012, doi 10.1109/TIFS.2012.2190402):
+# residuals of small high-pass filters, their strength in a window of some pixels, and its ratio to the strength further
+# around. No colour, no brightness, no position, no shape. A logistic regression of these numbers is the detector.
 
 FILTERS = (
     ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 0, -1, 1, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),  # first differences
@@ -74,7 +72,7 @@ FILTERS = (
     ((0, 0, 0, 0, 0), (0, -1, 2, -1, 0), (0, 2, -4, 2, 0), (0, -1, 2, -1, 0), (0, 0, 0, 0, 0)),  # square 3 x 3
     ((-1, 2, -2, 2, -1), (2, -6, 8, -6, 2), (-2, 8, -12, 8, -2), (2, -6, 8, -6, 2), (-1, 2, -2, 2, -1)),  # and 5 x 5
 )
-LUMA = (0.299, 0.587, 0.114)
+DECAY = 1e-4  # times the squared weights, added to the mean cross-entropy
 
 
 class PasteDetector(nn.Module):
@@ -104,8 +102,7 @@ class PasteDetector(nn.Module):
     def features(self, image: Tensor) -> Tensor:
         """(B, F, H, W): logarithms of residual strength at a pixel, in windows, and over the surroundings'; and of the
         colour channels' differences in windows."""
-        luma = (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        residual = F.conv2d(F.pad(luma, (2, 2, 2, 2), mode="reflect"), self.kernels).square()
+        residual = F.conv2d(F.pad(grey(image), (2, 2, 2, 2), mode="reflect"), self.kernels).square()
         around = window_mean(residual, self.reach)
         found = [log(residual)]
         for side in self.windows:
@@ -121,7 +118,7 @@ class PasteDetector(nn.Module):
         return ((features * self.weight.view(1, -1, 1, 1)).sum(1, keepdim=True) + self.bias).sigmoid()
 
     def fit(self, batches: Iterable[dict[str, Tensor]], pixels: int = 60_000, seed: int = 0) -> Self:
-        """Logistic regression of `mask` > 0.5 on pixels of `image`, drawn evenly from all batches, by L-BFGS.
+        """Logistic regression of `mask` > 0.5 on pixels of `image`, drawn evenly from all batches, by scikit-learn.
 
         The bias is then moved so that a probability of 0.5 is the threshold with the highest IoU on these pixels.
         Errors: ValueError if the batches hold no object pixel.
@@ -140,9 +137,9 @@ class PasteDetector(nn.Module):
             raise ValueError("no pixel drawn belongs to an object")
         self.centre, self.spread = x.mean(0), x.std(0).clamp(min=1e-6)
         x = (x - self.centre) / self.spread
-        weight, bias = regressed(x, y)
-        score = x @ weight + bias
-        self.weight, self.bias = weight, bias - best_threshold(score, y)
+        fitted = LogisticRegression(C=1 / (2 * DECAY * len(y)), tol=1e-6, max_iter=1000).fit(x.double().cpu(), y.cpu())
+        self.weight, bias = x.new_tensor(fitted.coef_[0]), x.new_tensor(fitted.intercept_[0])
+        self.bias = bias - best_threshold(x @ self.weight + bias, y)
         return self
 
 
@@ -158,23 +155,6 @@ class PasteMask(nn.Module):
         mask = self.detector(image[:, :3])
         depth = torch.full_like(mask, self.depth)
         return MaskDepth(mask, depth, torch.cat([mask, depth], dim=1))
-
-
-def regressed(x: Tensor, y: Tensor, decay: float = 1e-4) -> tuple[Tensor, Tensor]:
-    """Weights (F,) and bias () of the logistic regression of y (N,) in {0, 1} on x (N, F); `decay` times the squared
-    weights is added to the mean cross-entropy."""
-    with torch.enable_grad():
-        weight = x.new_zeros(x.shape[1], requires_grad=True)
-        bias = x.new_zeros((), requires_grad=True)
-        optimizer = torch.optim.LBFGS([weight, bias], max_iter=100, line_search_fn="strong_wolfe")
-
-        def loss() -> Tensor:
-            optimizer.zero_grad()
-            value = F.binary_cross_entropy_with_logits(x @ weight + bias, y) + decay * weight.square().sum()
-            value.backward()
-            return value
-        optimizer.step(loss)
-    return weight.detach(), bias.detach()
 
 
 def best_threshold(score: Tensor, y: Tensor) -> Tensor:

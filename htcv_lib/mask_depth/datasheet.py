@@ -5,24 +5,17 @@ All numbers depend on the resolution: compare sets at one size.
 
 import math
 from collections.abc import Mapping
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from htcv_lib.image import grey, in_unit
+from htcv_lib.mask_depth.rooms.pets import StandingPets
+from htcv_lib.mask_depth.triplets import TripletSet
 
 AREAS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)  # edges of the histogram of mask areas, shares of the picture
 RING = 3  # pixels around the object that count as its surroundings
-
-
-class Triplets(Protocol):
-    """Anything with images (N, 3, H, W) uint8, masks (N, 1, H, W) uint8 or in [0, 1], depth (N, 1, H, W) in [0, 1]."""
-
-    images: Tensor
-    masks: Tensor
-    depth: Tensor
 
 
 def set_statistics(image: Tensor, mask: Tensor, depth: Tensor, areas: tuple[float, ...] = AREAS) -> dict[str, float]:
@@ -46,14 +39,19 @@ def set_statistics(image: Tensor, mask: Tensor, depth: Tensor, areas: tuple[floa
         image outline, depth outline: slope of the grey picture, or of depth, on the object's outline over that
             elsewhere in the picture; the median over the pictures. Sharp edges of a paste are far above 1.
     """
-    _check(image, mask, depth)
+    count, _, height, width = image.shape
+    if image.shape[1] != 3 or {tuple(mask.shape), tuple(depth.shape)} != {(count, 1, height, width)}:
+        raise ValueError("needs image (N, 3, H, W), mask and depth (N, 1, H, W), got "
+                         f"{tuple(image.shape)}, {tuple(mask.shape)}, {tuple(depth.shape)}")
+    if not image.is_floating_point() or image.max() > 1:
+        raise ValueError("image must be floats in [0, 1]")
     if list(areas) != sorted(set(areas)) or areas[0] != 0 or areas[-1] != 1:
         raise ValueError(f"areas must increase from 0 to 1, got {areas}")
     image, mask, depth = (field.float() for field in (image, mask, depth))
     inside = mask > 0.5
     area = inside.flatten(1).double().mean(dim=1)  # (N,)
     there = area > 0
-    numbers = {"pictures": float(len(image))}
+    numbers = {"pictures": count}
     for colour, values in zip(("red", "green", "blue"), image.unbind(1), strict=True):
         numbers |= {f"{colour} mean": values.mean(), f"{colour} std": values.std(correction=0)}
     numbers |= {"mask mean": mask.mean(), "mask std": mask.std(correction=0),
@@ -63,20 +61,24 @@ def set_statistics(image: Tensor, mask: Tensor, depth: Tensor, areas: tuple[floa
         in_bin = (area[there] > low) & (area[there] <= high)
         numbers[f"area {100 * low:g}-{100 * high:g} %"] = in_bin.double().mean()
     rise = row_rise(depth)
+    unexplained = (depth - depth.mean(dim=(0, 1, 3), keepdim=True)).square().mean()
+    grown = F.max_pool2d(inside.float(), 2 * RING + 1, stride=1, padding=RING) > 0
+    nearer = _mean_in(depth, grown & ~inside) - _mean_in(depth, inside)  # NaN without an object or without a ring
     numbers |= {"depth mean": depth.mean(), "depth std": depth.std(correction=0), "depth rise": rise.mean(),
-                "depth rises": (rise > 0).double().mean(), "depth by row": _explained_by_row(depth),
-                "object nearer": _where(_nearer(depth, inside), there).nanmean(),
+                "depth rises": (rise > 0).double().mean(), "depth by row": 1 - unexplained / depth.var(correction=0),
+                "object nearer": nearer.nanmean(),
                 "image outline": outline_contrast(grey(image), inside).nanquantile(0.5),
                 "depth outline": outline_contrast(depth, inside).nanquantile(0.5)}
     return {name: float(value) for name, value in numbers.items()}
 
 
-def compare_sets(sets: Mapping[str, Triplets], areas: tuple[float, ...] = AREAS) -> dict[str, dict[str, float]]:
+def compare_sets(sets: Mapping[str, TripletSet | StandingPets],
+                 areas: tuple[float, ...] = AREAS) -> dict[str, dict[str, float]]:
     """`set_statistics` of several sets by name: `pandas.DataFrame(compare_sets(sets))` has one column a set."""
     sizes = {tuple(each.images.shape[-2:]) for each in sets.values()}
     if len(sizes) > 1:
         raise ValueError(f"sets of different sizes cannot be compared: {sorted(sizes)}")
-    return {name: set_statistics(each.images.float() / 255, in_unit(each.masks), each.depth, areas)
+    return {name: set_statistics(in_unit(each.images), in_unit(each.masks), each.depth, areas)
             for name, each in sets.items()}
 
 
@@ -113,30 +115,7 @@ def outline_contrast(values: Tensor, inside: Tensor) -> Tensor:
     return torch.where(on.isnan(), math.nan, on / off)
 
 
-def _nearer(depth: Tensor, inside: Tensor) -> Tensor:
-    """Mean depth of the ring around the object minus that of the object: (N,), NaN where one of them is empty."""
-    grown = F.max_pool2d(inside.to(depth), 2 * RING + 1, stride=1, padding=RING) > 0
-    return _mean_in(depth, grown & ~inside) - _mean_in(depth, inside)
-
-
-def _explained_by_row(depth: Tensor) -> Tensor:
-    rest = depth - depth.mean(dim=(0, 1, 3), keepdim=True)
-    return 1 - rest.square().mean() / depth.var(correction=0)
-
-
 def _mean_in(values: Tensor, chosen: Tensor) -> Tensor:
     """Mean over the chosen pixels of each picture: (N,), NaN if there are none."""
     return torch.where(chosen, values, 0).sum(dim=(1, 2, 3)) / chosen.sum(dim=(1, 2, 3))
 
-
-def _where(values: Tensor, chosen: Tensor) -> Tensor:
-    return torch.where(chosen, values, math.nan)
-
-
-def _check(image: Tensor, mask: Tensor, depth: Tensor) -> None:
-    count, _, height, width = image.shape
-    if image.shape[1] != 3 or {tuple(mask.shape), tuple(depth.shape)} != {(count, 1, height, width)}:
-        raise ValueError("needs image (N, 3, H, W), mask and depth (N, 1, H, W), got "
-                         f"{tuple(image.shape)}, {tuple(mask.shape)}, {tuple(depth.shape)}")
-    if not image.is_floating_point() or image.max() > 1:
-        raise ValueError("image must be floats in [0, 1]")

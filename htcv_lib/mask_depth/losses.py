@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from htcv_lib.losses.masks import bce_map, mask_bce_dice_loss, mask_dice_loss
 from htcv_lib.losses.similarity import ms_ssim_loss, ssim_loss
+from htcv_lib.mask_depth.output import MaskDepth
 
 # Depth as a class: one of equal bins of [0, 1].
 
@@ -131,8 +131,6 @@ def log_difference(pred: Tensor, target: Tensor, floor: float) -> Tensor:
     return torch.log(pred + floor) - torch.log(target + floor)
 
 
-# Absolute and squared error, as a sum over the batch or as a mean: two factors of one study.
-
 REDUCTIONS = ("mean", "sum")
 
 
@@ -150,14 +148,7 @@ def l1_loss(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def mse_loss(pred: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    r"""Squared error :math:`\sum_i (x_i - y_i)^2` over all values of the batch, or its mean.
-
-    Args:
-        pred, target: Tensors of one shape.
-        reduction: "mean" or "sum", see `l1_loss`.
-
-    Returns a scalar >= 0; 0 is equality.
-    """
+    r"""Squared error :math:`\sum_i (x_i - y_i)^2` over all values of the batch, or its mean; otherwise as `l1_loss`."""
     return F.mse_loss(pred, target, reduction=checked(reduction))
 
 
@@ -168,26 +159,13 @@ def checked(reduction: str) -> str:
     return reduction
 
 
-# The losses of the report on mask and depth, by name: one term for each of the two maps.
-#
-# A prediction is anything with `mask` (B, 1, H, W) in [0, 1], `depth` (B, 1, H, W) in [0, 1] and `raw` (B, C, H, W),
-# the
-# network's output before it was scaled: channel 0 the mask, the rest the depth, one value or the logits of its bins.
+# Losses by name: one term for each of the two maps.
 
 L1_WEIGHT = 0.16  # the rest is MS-SSIM
 LEAST_MASK_LOSS = 1e-3  # below it, the author's factor does not grow further
 
-
-class Prediction(Protocol):
-    """What is judged; see above."""
-
-    mask: Tensor
-    depth: Tensor
-    raw: Tensor
-
-
 Terms = dict[str, Tensor]
-MaskDepthLoss = Callable[[Prediction, Tensor, Tensor], Terms]
+MaskDepthLoss = Callable[[MaskDepth, Tensor, Tensor], Terms]
 
 
 def mask_depth_loss(name: str) -> MaskDepthLoss:
@@ -208,13 +186,13 @@ def mask_depth_loss(name: str) -> MaskDepthLoss:
     return TERMS[name]
 
 
-def pair(pred: Prediction, mask: Tensor, depth: Tensor, mask_loss: Callable[[Tensor, Tensor], Tensor],
+def pair(pred: MaskDepth, mask: Tensor, depth: Tensor, mask_loss: Callable[[Tensor, Tensor], Tensor],
          depth_loss: Callable[[Tensor, Tensor], Tensor], weight: float = 1.0) -> Terms:
     """A loss of the mask and one of the depth, both times `weight`."""
     return total(weight * mask_loss(wide(pred.mask), wide(mask)), weight * depth_loss(wide(pred.depth), wide(depth)))
 
 
-def onehot_terms(pred: Prediction, mask: Tensor, depth: Tensor) -> Terms:
+def onehot_terms(pred: MaskDepth, mask: Tensor, depth: Tensor) -> Terms:
     """Squared error of the mask plus the cross-entropy of the depth's bin; as many bins as `raw` has logits."""
     logits = pred.raw[:, 1:]
     if logits.shape[1] < 2:
@@ -222,7 +200,7 @@ def onehot_terms(pred: Prediction, mask: Tensor, depth: Tensor) -> Terms:
     return total(mse_loss(wide(pred.mask), wide(mask)), depth_bin_loss(wide(logits), wide(depth)))
 
 
-def l1_ms_ssim_terms(pred: Prediction, mask: Tensor, depth: Tensor, most: float = 4.0,
+def l1_ms_ssim_terms(pred: MaskDepth, mask: Tensor, depth: Tensor, most: float = 4.0,
                      scales: int | None = None) -> Terms:
     r"""The author's later loss, absolute error and several scales of structure.
 

@@ -16,8 +16,7 @@ from htcv_lib.networks import stage as residual_stage
 #
 # - encoder: 3x3 p, 3x3 2p, 3x3 4p of stride 2; then three blocks of 1x1 p, 3x3 2p dilated, 3x3 4p dilated
 # - upsampling: version 1 a 3x3 transposed convolution of stride 2 (with bias, nothing after it); version 2 a 1x1 16p
-# and
-#   pixel shuffle
+#   and pixel shuffle
 # - tail: 3x3 4p, 3x3 8p, and 1x1 to the outputs, alone
 #
 # Version 1 dilates by 2, 4, 8, version 2 by 2, 3, 4. With p = 16 they have 244,720 and 224,688 parameters (the report:
@@ -160,8 +159,9 @@ class SeparableNet(MaskDepthNet):
 #
 # - encoder: 3x3 p, 2p, 4p at full resolution in place of the ResNet's stem; stages of two basic blocks at 4p, 8p, 16p,
 #   32p, the last three halving
-# - decoder: pixel shuffle by 4, 3x3 4p, 3x3 8p; 1x1 32p, pixel shuffle by 2, 3x3 8p; 1x1 to the outputs, alone. No
-# skips.
+# - decoder: pixel shuffle by 4, 3x3 4p, 3x3 8p; 1x1 32p, pixel shuffle by 2, 3x3 8p; 1x1 to the outputs, alone
+#
+# There are no skips.
 
 
 class ResNetMaskDepth(MaskDepthNet):

@@ -1,16 +1,17 @@
 """Mask and depth from one picture: the objective, the scores of a split, and what the real triplets say."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from htcv_lib.mask_depth.losses import MaskDepthLoss
+from htcv_lib.mask_depth.output import MaskDepth
 from htcv_lib.mask_depth.scores import depth_rmse, scale_and_shift, score_mask_depth
 from htcv_lib.metrics.pictures import checkerboard_energy
 from htcv_lib.metrics.segmentation import mask_dice, mask_iou
-from htcv_lib.training.device import autocast, in_mode
+from htcv_lib.training.evaluate import score_batches
 from htcv_lib.training.phase import Batch
 
 OF_PETS = ("mask_iou", "mask_dice", "boundary_f")  # averaged over the pictures that hold one
@@ -35,41 +36,37 @@ def mask_depth_objective(model: nn.Module, batch: Batch, loss: MaskDepthLoss, se
     return loss(model(see(batch)), batch["mask"], batch["depth"])
 
 
-@torch.inference_mode()
 def predict_mask_depth(model: nn.Module, batches: Iterable[Batch], see: See, amp: bool | None = None) -> Predicted:
-    """Mask and depth of every picture, in the order of the batches.
-
-    Args:
-        amp: bfloat16 autocast; by default on CUDA only.
-    """
-    parts = []
-    with in_mode(False, model):
-        for batch in batches:
-            with autocast(batch["image"].device, amp):
-                pred = model(see(batch))
-            parts.append((pred.mask.float().cpu(), pred.depth.float().cpu()))
-    if not parts:
-        raise ValueError("no batches to predict on")
-    return Predicted(*(torch.cat(field) for field in zip(*parts, strict=True)))
+    """Mask and depth of every picture, in the order of the batches; bfloat16 autocast by default on CUDA only."""
+    return Predicted(**score_batches(lambda batch: maps_of(model(see(batch))), batches, model, amp=amp))
 
 
-@torch.inference_mode()
+def maps_of(pred: MaskDepth) -> dict[str, Tensor]:
+    """What is kept of a prediction."""
+    return {"mask": pred.mask, "depth": pred.depth}
+
+
 def score_pictures_of(pred: Predicted, batches: Iterable[Batch]) -> dict[str, Tensor]:
-    """`score_mask_depth` of every picture, (N,) float64 each, with the share of the true mask under "area", and the
-    checkerboard energy of both maps, predicted and true, NaN where a map is flat."""
-    rows, start = [], 0
-    for batch in batches:
-        mask, depth = batch["mask"].cpu(), batch["depth"].cpu()
-        part = slice(start, start + len(mask))
-        start += len(mask)
-        row = score_mask_depth(pred.mask[part], pred.depth[part], mask, depth)
-        row["area"] = (mask > 0.5).double().flatten(1).mean(dim=1)
-        row["empty_right"] = ~(pred.mask[part] > 0.5).flatten(1).any(dim=1)
-        for name, made, true in (("mask", pred.mask[part], mask), ("depth", pred.depth[part], depth)):
-            row[f"{name}_checkerboard"] = checkerboard_energy(made)
-            row[f"true_{name}_checkerboard"] = checkerboard_energy(true)
-        rows.append(row)
-    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    """`score_mask_depth` of every picture, (N,) float64 each, with the share of the true mask under "area", whether an
+    empty mask was predicted under "empty_right", and the checkerboard energy of both maps, predicted and true, NaN
+    where a map is flat."""
+    def pairs() -> Iterator[Batch]:
+        start = 0
+        for batch in batches:
+            part = slice(start, start + len(batch["mask"]))
+            yield {"pred_mask": pred.mask[part], "pred_depth": pred.depth[part],
+                   "mask": batch["mask"].cpu(), "depth": batch["depth"].cpu()}
+            start = part.stop
+
+    def score(pair: Batch) -> dict[str, Tensor]:
+        drawn = {"mask": pair["pred_mask"], "depth": pair["pred_depth"],
+                 "true_mask": pair["mask"], "true_depth": pair["depth"]}
+        return score_mask_depth(**pair) | {
+            "area": (pair["mask"] > 0.5).double().flatten(1).mean(dim=1),
+            "empty_right": ~(pair["pred_mask"] > 0.5).flatten(1).any(dim=1),
+        } | {f"{name}_checkerboard": checkerboard_energy(maps) for name, maps in drawn.items()}
+
+    return score_batches(score, pairs(), amp=False)
 
 
 def summarize_mask_depth(scores: Mapping[str, Tensor]) -> dict[str, float]:
@@ -86,37 +83,27 @@ def summarize_mask_depth(scores: Mapping[str, Tensor]) -> dict[str, float]:
             found[name] = values[there].mean()
         elif name == "empty_right":
             found[name] = values[~there].double().mean()
-        elif name.endswith("_checkerboard"):
-            if not name.startswith("true_"):
-                found[name] = values.nanmean() / scores[f"true_{name}"].nanmean()
-        elif name != "area":
+        elif f"true_{name}" in scores:
+            found[name] = values.nanmean() / scores[f"true_{name}"].nanmean()
+        elif name != "area" and not name.startswith("true_"):
             found[name] = values.mean()
     return {name: float(value) for name, value in found.items() if bool(torch.isfinite(value))}
 
 
 def evaluate_mask_depth(model: nn.Module, batches: Iterable[Batch], see: See, loss: MaskDepthLoss | None = None,
                         amp: bool | None = None) -> dict[str, float]:
-    """Scores of a split, see `summarize_mask_depth`; with a loss also its mean over the batches under "loss".
+    """Scores of a split, see `summarize_mask_depth`; with a loss also its mean over the pictures under "loss".
 
-    The batches are iterated more than once and must come in the same order, without augmentation.
+    The batches are iterated twice and must come in the same order, without augmentation.
     """
-    found = summarize_mask_depth(score_pictures_of(predict_mask_depth(model, batches, see, amp), batches))
-    if loss is not None:
-        found["loss"] = mean_loss(model, batches, see, loss, amp)
-    return found
+    def judge(batch: Batch) -> dict[str, Tensor]:
+        pred = model(see(batch))
+        terms = {} if loss is None else {"loss": loss(pred, batch["mask"], batch["depth"])["loss"]}
+        return maps_of(pred) | terms
 
-
-@torch.inference_mode()
-def mean_loss(model: nn.Module, batches: Iterable[Batch], see: See, loss: MaskDepthLoss,
-              amp: bool | None = None) -> float:
-    """Mean of the loss over the batches, each weighted by its pictures."""
-    total = pictures = 0
-    with in_mode(False, model):
-        for batch in batches:
-            with autocast(batch["image"].device, amp):
-                value = mask_depth_objective(model, batch, loss, see)["loss"]
-            total, pictures = total + value.double() * len(batch["mask"]), pictures + len(batch["mask"])
-    return float(total / pictures)
+    values = score_batches(judge, batches, model, amp=amp)
+    found = summarize_mask_depth(score_pictures_of(Predicted(values["mask"], values["depth"]), batches))
+    return found if loss is None else found | {"loss": float(values["loss"].double().mean())}
 
 
 def score_pseudo_truth(pred: Predicted, mask: Tensor, depth: Tensor) -> dict[str, float]:

@@ -10,10 +10,9 @@ from torch import Tensor
 from htcv_lib.metrics.pictures import image_ssim
 from htcv_lib.metrics.segmentation import covered, mask_dice, mask_iou, mask_rmse
 
-# Judging depth against a truth whose scale and zero nobody knows.
-#
-# As for MiDaS (Ranftl et al., 2020, arXiv:1907.01341, section 5), but in the values as they are, not in
-# inverse depth: for each image the line through its pixels that brings the prediction closest to the target.
+# Depth against a truth whose scale and zero nobody knows, as for MiDaS (Ranftl et al., 2020, arXiv:1907.01341,
+# section 5), but in the values as they are, not in inverse depth: for each image the line through its pixels that
+# brings the prediction closest to the target.
 
 
 class Line(NamedTuple):
@@ -111,8 +110,8 @@ RATIO = 1.25
 
 
 def depth_rmse(pred: Tensor, target: Tensor) -> Tensor:
-    """Root mean squared error: (B, 1, H, W) twice -> (B,) float64, in the unit of the depths."""
-    return (pred.double() - target.double()).square().flatten(1).mean(dim=1).sqrt()
+    """Root mean squared error, as `mask_rmse`: (B, 1, H, W) twice -> (B,) float64, in the unit of the depths."""
+    return mask_rmse(pred, target)
 
 
 def abs_rel(pred: Tensor, target: Tensor) -> Tensor:
@@ -145,9 +144,6 @@ def positive(target: Tensor) -> Tensor:
     if bool((target <= 0).any()):
         raise ValueError("ratios of depths need a true depth above 0 everywhere")
     return target.double()
-
-
-# All scores of a predicted mask and depth: the common judges of networks that were trained with different losses.
 
 
 def score_mask_depth(pred_mask: Tensor, pred_depth: Tensor, mask: Tensor, depth: Tensor) -> dict[str, Tensor]:

@@ -17,14 +17,12 @@ from torch import Tensor
 
 from htcv_lib.data.files import fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
-from htcv_lib.image import Size, height_width
-
-# Composites with the mask of the pasted object and a depth map, in memory; `FieldBatches` cuts batches from them.
+from htcv_lib.image import Size, height_width, in_unit
 
 
 @dataclass(frozen=True)
 class TripletSet:
-    """Image, mask and depth of each picture; everything is kept in 8 bits, a quarter of the memory of floats."""
+    """Composites with the mask of the pasted object and a depth map, for `FieldBatches`; all in 8 bits."""
 
     images: Tensor  # (N, 3, H, W) uint8, the composite
     mask_levels: Tensor  # (N, 1, H, W) uint8, 255 is all object; levels between are shares of a pixel
@@ -38,12 +36,12 @@ class TripletSet:
     @property
     def masks(self) -> Tensor:
         """Share of each pixel that is object, made anew: (N, 1, H, W) float32 in [0, 1]; > 0.5 is object."""
-        return self.mask_levels.float() / 255
+        return in_unit(self.mask_levels)
 
     @property
     def depth(self) -> Tensor:
         """Depth, made anew: (N, 1, H, W) float32 in [0, 1]; 1 is far. No unit: see where the set comes from."""
-        return self.depth_levels.float() / 255
+        return in_unit(self.depth_levels)
 
     def subset(self, indices: Sequence[int]) -> "TripletSet":
         """The items at these positions, in this order."""
@@ -73,9 +71,7 @@ class TripletSet:
 # The report's data set, in the folders its author used: `images`, `masks` and `depth`, same numbers in each.
 #
 # Depth maps are the output of a network (DenseDepth: Alhashim and Wonka, 2018, arXiv:1812.11941), a pseudo-truth
-# without
-# a unit. In the report's pictures of them white is near; here depth grows with distance, so they are inverted on
-# loading.
+# without a unit. In the report's pictures of them white is near; here depth grows with distance, so they are inverted.
 
 FOLDERS = ("images", "masks", "depth")
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -111,7 +107,12 @@ def load_triplets(folder: str | Path, split: str = "train", size: Size = 80, lim
     arrays = [np.empty((len(names), channels, *height_width(size)), np.uint8) for channels in (3, 1, 1)]
 
     def decode(i: int) -> None:
-        for array, part in zip(arrays, _decoded(paths[names[i]], size), strict=True):
+        files = paths[names[i]]
+        try:
+            parts = decode_triplet([path.read_bytes() for path in files], size)
+        except (UnidentifiedImageError, OSError, ValueError) as error:
+            raise DataError(f"{files[0]}: it, its mask or its depth cannot be read as a picture: {error}") from error
+        for array, part in zip(arrays, parts, strict=True):
             array[i] = part
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -170,13 +171,6 @@ def decode_triplet(contents: Sequence[bytes], size: Size) -> tuple[np.ndarray, n
     return squashed[0].transpose(2, 0, 1), squashed[1][None], squashed[2][None]
 
 
-def _decoded(paths: Sequence[Path], size: Size) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    try:
-        return decode_triplet([path.read_bytes() for path in paths], size)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise DataError(f"{paths[0]}: it, its mask or its depth cannot be read as a picture: {error}") from error
-
-
 def _without_prefix(pictures: dict[str, Path]) -> dict[str, Path]:
     """The same by what follows the words that all names begin with: mask000001 -> 000001."""
     prefix = re.match(r"\D*", os.path.commonprefix(list(pictures))).group()
@@ -203,8 +197,7 @@ def _pictures(folder: Path) -> dict[str, Path]:
 # Here white is far: the ground at the lower edge is dark, the sky and the ends of rooms are bright, and most pasted
 # animals and people are darker than what is behind them. The maps come from DenseDepth (Alhashim and Wonka, 2018,
 # arXiv:1812.11941), each stretched to its own range: they have no unit, only an order, and near the frame an artefact
-# of
-# the network. Compare a prediction with them after `metrics.scale_and_shift`.
+# of the network. Compare a prediction with them after `scale_and_shift`.
 
 PARTS = ("fg_bg", "fg_bg_mask", "depthmap")  # folders of image, mask and depth
 

@@ -29,15 +29,13 @@ def icnr_(conv: nn.Conv2d, scale: int = 2) -> nn.Conv2d:
     return conv
 
 
-# Mask and depth done well: a U-Net (Ronneberger et al., 2015, arXiv:1505.04597) with two decoders.
+# A U-Net (Ronneberger et al., 2015, arXiv:1505.04597) with two decoders.
 #
 # Unlike the report's networks: skips, so that outlines stay sharp; a decoder for each of the two tasks; a sigmoid, so
 # that an empty mask can be drawn; group normalization (Wu and He, 2018, arXiv:1803.08494), so that a picture's
-# prediction
-# does not depend on its batch. Unlike the U-Net: residual blocks, strided convolutions, doublings by pixel shuffle that
-# start as repetition (`icnr_`), and two dilated convolutions and a global mean at the coarsest resolution, so that
-# every
-# pixel sees the whole picture.
+# prediction does not depend on its batch. Unlike the U-Net: residual blocks, strided convolutions, doublings by pixel
+# shuffle that start as repetition (`icnr_`), and two dilated convolutions and a global mean at the coarsest resolution,
+# so that every pixel sees the whole picture.
 
 GROUPS = 8
 

@@ -21,8 +21,7 @@ PET_CLASSES = ("pet", "background", "border")  # trimap values 1, 2, 3
 MASK_RESIZE = ("nearest", "bilinear")
 
 
-def load_pets(dataset: str | Manifest, split: str, size: int,
-              mask_resize: str = "nearest") -> SegmentationSet:
+def load_pets(dataset: str | Manifest, split: str, size: int, mask_resize: str = "nearest") -> SegmentationSet:
     """One split, every image squashed to `size` x `size` pixels.
 
     Args:
@@ -98,8 +97,11 @@ def squashed_image(content: bytes, size: int) -> np.ndarray:
     """An encoded photograph as (3, size, size) uint8, antialiased bilinear, aspect ratio not kept."""
     image = Image.open(io.BytesIO(content))
     image.draft("RGB", (2 * size, 2 * size))  # JPEG only: decode at 1/2, 1/4 or 1/8 when that stays larger
-    image = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image).transpose(2, 0, 1)
+    return squashed(image, size)
+
+
+def squashed(image: Image.Image, size: int) -> np.ndarray:
+    return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
 def trimap_classes(content: bytes, size: int, mask_resize: str = "nearest") -> np.ndarray:
@@ -138,8 +140,7 @@ def load_photos(folder: str | Path, size: int) -> SegmentationSet:
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of photographs")
-    paths = sorted(path for path in folder.iterdir()
-                   if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
     if not paths:
         raise DataError(f"{folder}: no photographs in it ({', '.join(SUFFIXES)})")
     images = np.stack([squashed_photo(path, size) for path in paths])
@@ -154,7 +155,6 @@ def squashed_photo(path: Path, size: int) -> np.ndarray:
             photo = ImageOps.exif_transpose(photo)
             if photo.has_transparency_data:
                 photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo.convert("RGBA"))
-            photo = photo.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+            return squashed(photo, size)
     except (UnidentifiedImageError, OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a picture: {error}") from error
-    return np.asarray(photo).transpose(2, 0, 1)

@@ -8,10 +8,7 @@ from itertools import pairwise
 from typing import Literal
 from urllib.parse import urlsplit
 
-import segmentation_models_pytorch as smp
 import torch
-from huggingface_hub import hf_hub_download
-from segmentation_models_pytorch.encoders import encoders
 from torch import Tensor, nn
 
 # U-Net (Ronneberger et al., 2015, arXiv:1505.04597) as the ERA V1 Session 18 report built it.
@@ -121,26 +118,12 @@ class WeightsUnavailable(RuntimeError):
         super().__init__(
             f"{weights} weights of {encoder} are not in the local cache and cannot be downloaded. "
             f"With network access: "
-            f"python -c \"from htcv_lib.models import smp_unet; smp_unet('{encoder}', '{weights}')\" "
+            f"python -c \"from htcv_lib.pets_unet import smp_unet; smp_unet('{encoder}', '{weights}')\" "
             f"(then copy the folder $HF_HOME, by default ~/.cache/huggingface, if it was another machine)"
         )
 
 
-class Normalize(nn.Module):
-    """Subtract the mean and divide by the deviation of each channel. (B, 3, H, W) -> the same."""
-
-    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD):
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return (image - self.mean) / self.std
-
-
-def smp_unet(
-    encoder: str = "resnet34", weights: str | None = "imagenet", num_classes: int = 3
-) -> nn.Sequential:
+def smp_unet(encoder: str = "resnet34", weights: str | None = "imagenet", num_classes: int = 3) -> nn.Sequential:
     """The library's U-Net behind ImageNet normalization, so that it takes the same images as ours.
 
     Args:
@@ -151,14 +134,20 @@ def smp_unet(
 
     Errors: WeightsUnavailable, with the command that fetches them.
     """
+    from segmentation_models_pytorch import Unet  # takes seconds, and few need it
+    from torchvision.transforms import Normalize
+
     if weights is not None:
         require_weights(encoder, weights)
-    net = smp.Unet(encoder_name=encoder, encoder_weights=weights, in_channels=3, classes=num_classes)
-    return nn.Sequential(Normalize(), net)
+    net = Unet(encoder_name=encoder, encoder_weights=weights, in_channels=3, classes=num_classes)
+    return nn.Sequential(Normalize(IMAGENET_MEAN, IMAGENET_STD), net)
 
 
 def require_weights(encoder: str, weights: str) -> None:
     """Download the weights unless they are cached; fail at once where the hub cannot be reached."""
+    from huggingface_hub import hf_hub_download
+    from segmentation_models_pytorch.encoders import encoders
+
     settings = encoders[encoder]["pretrained_settings"][weights]
     file = {"repo_id": settings["repo_id"], "revision": settings["revision"], "filename": "model.safetensors"}
     try:

@@ -9,7 +9,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "evaluate": ["mean_scores", "score_batches"],
     "history": ["History", "NonFiniteLoss", "log_to_tensorboard"],
     "loop": ["fit"],
-    "lr_range": ["SuggestedLR", "lr_range_test", "suggested_lr"],
     "optim": [
         "cosine_schedule", "linear_cycle", "make_optimizer", "make_schedule", "one_cycle", "plateau", "then_tenth",
     ],

@@ -1,16 +1,18 @@
-"""The report's folders: pairs, splits, sizes, what white means, and mistakes named."""
-
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from htcv_lib.data.batches import FieldBatches
 from htcv_lib.data.files import locate, read_members
 from htcv_lib.data.manifest import DataError, load_manifest
 from htcv_lib.mask_depth.triplets import (
+    TripletSet,
     find_triplets,
     load_depthmask_sample,
     load_triplets,
     number,
+    partners,
     split_triplet_names,
 )
 
@@ -154,3 +156,106 @@ def test_real_triplets_in_the_reports_folders_are_those_of_the_archive(dataset, 
         same = whole.subset([whole.names.index(name.replace("_", "/")) for name in part.names])
         for field in ("images", "mask_levels", "depth_levels"):
             assert np.array_equal(getattr(part, field), getattr(same, field))
+
+
+def four(size=(2, 3)):
+    """Four pictures; the one at position i has value 10 i in all fields."""
+    level = torch.arange(4, dtype=torch.uint8).mul(10).view(4, 1, 1, 1)
+    plane = level.expand(4, 1, *size)
+    return TripletSet(plane.expand(4, 3, *size), plane, plane, ["a/0", "a/1", "b/0", "b/1"], ["a", "a", "b", "b"])
+
+
+def test_levels_become_shares_in_a_batch_and_index_says_which_pictures():
+    [batch] = FieldBatches(four(), 4)
+    assert {name: tuple(field.shape) for name, field in batch.items()} == {
+        "image": (4, 3, 2, 3), "mask": (4, 1, 2, 3), "depth": (4, 1, 2, 3), "index": (4,)}
+    assert {batch[name].dtype for name in ("image", "mask", "depth")} == {torch.float32}
+    assert batch["index"].tolist() == [0, 1, 2, 3]
+    for name in ("image", "mask", "depth"):
+        assert batch[name][:, 0, 0, 0].tolist() == pytest.approx([0, 10 / 255, 20 / 255, 30 / 255])
+
+
+def test_an_augmentation_gets_the_floats_and_its_batch_is_what_comes_out():
+    def brighter(batch, generator):
+        assert batch["depth"].max() <= 1
+        return batch | {"depth": batch["depth"] + 1}
+
+    [batch] = FieldBatches(four(), 4, augment=brighter)
+    assert batch["depth"].min() == 1
+
+
+def test_the_same_seed_gives_the_same_order_and_fields_stay_together():
+    orders = [[batch["index"].tolist() for batch in FieldBatches(four(), 2, shuffle=True, seed=seed)]
+              for seed in (1, 1)]
+    assert orders[0] == orders[1] and sorted(sum(orders[0], [])) == [0, 1, 2, 3]
+    for batch in FieldBatches(four(), 2, shuffle=True, seed=1):
+        assert torch.equal(batch["mask"][:, 0, 0, 0] * 25.5, batch["index"].float())
+
+
+def test_a_collection_is_a_part_of_the_set_and_an_unknown_one_is_answered_with_those_there_are():
+    part = four().of("b")
+    assert part.names == ["b/0", "b/1"] and part.sets == ["b", "b"]
+    assert part.depth[:, 0, 0, 0].tolist() == pytest.approx([20 / 255, 30 / 255])
+    with pytest.raises(ValueError, match="no pictures of 'z'; there are a, b"):
+        four().of("z")
+
+
+def test_masks_and_depth_are_shares_and_255_is_one():
+    ones = torch.full((1, 1, 2, 2), 255, dtype=torch.uint8)
+    one = TripletSet(ones.expand(1, 3, 2, 2), ones, ones, ["x"])
+    assert one.masks.unique().tolist() == [1.0] and one.depth.unique().tolist() == [1.0]
+    assert one.subset([0]).sets is None
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return load_depthmask_sample((40, 48))
+
+
+def test_there_are_31_triplets_of_three_sets_in_their_order(sample):
+    assert len(sample) == 31 and sample.sets == ["a"] * 5 + ["b"] * 16 + ["c"] * 10
+    assert sample.names[0] == "a/26682" and sample.names[5] == "b/00" and sample.names[-1] == "c/09"
+    assert sample.images.shape == (31, 3, 40, 48) and sample.images.dtype == torch.uint8
+    assert sample.masks.shape == sample.depth.shape == (31, 1, 40, 48)
+
+
+def test_every_picture_has_an_object_and_most_of_its_pixels_are_plain(sample):
+    area = (sample.masks > 0.5).flatten(1).float().mean(dim=1)
+    assert 0.02 < area.min() and area.max() < 0.2
+    between = ((sample.masks > 0.02) & (sample.masks < 0.98)).float().mean()
+    assert 0 < between < 0.08
+
+
+def test_depth_spans_its_range_and_is_nearer_at_the_lower_edge_so_white_is_far(sample):
+    depth = sample.depth
+    assert depth.flatten(1).max(dim=1).values.min() > 0.75 and depth.flatten(1).min(dim=1).values.max() < 0.1
+    lower, upper = depth[:, :, -5:].mean(dim=(1, 2, 3)), depth[:, :, :20].mean(dim=(1, 2, 3))
+    assert (lower < upper).sum() >= 28
+
+
+def test_the_object_is_nearer_than_the_rest_in_most_pictures_which_fails_if_files_were_mixed_up(sample):
+    inside = sample.masks > 0.5
+    near = [depth[chosen].mean() < depth[~chosen].mean() for depth, chosen in zip(sample.depth, inside, strict=True)]
+    assert sum(near) >= 22
+
+
+def test_the_bundled_sample_is_small():
+    [file] = load_manifest("depthmask_sample/sample").files
+    assert file.bundled.stat().st_size == file.size <= 200_000
+
+
+def test_the_copy_in_the_repository_shows_what_the_pack_shows(packs):
+    copy, pack = load_depthmask_sample(64), load_depthmask_sample(64, "depthmask_sample")
+    assert copy.names == pack.names
+    assert torch.equal(copy.mask_levels, pack.mask_levels)
+    assert (copy.depth - pack.depth).abs().mean() < 0.01
+    assert (copy.images.float() - pack.images.float()).abs().mean() < 8
+
+
+def test_the_number_pairs_files_and_a_missing_partner_is_named():
+    assert number("set_a_220/fg_bg_mask/fg_bg_mask_638.jpg") == "638" and number("x/00.png") == "00"
+    members = {"s/fg_bg/fg_bg_1.jpg": b"", "s/fg_bg_mask/fg_bg_mask_1.jpg": b"", "s/depthmap/depth_11.jpg": b""}
+    with pytest.raises(DataError, match="fg_bg_1.jpg: expected one partner in s/depthmap, found 0"):
+        partners("s/fg_bg/fg_bg_1.jpg", members)
+    members["s/depthmap/depth_1.jpg"] = b""
+    assert partners("s/fg_bg/fg_bg_1.jpg", members)[2] == "s/depthmap/depth_1.jpg"

@@ -1,20 +1,83 @@
-"""Cut-outs put into a scene, and what a camera does to the whole picture."""
+"""What rooms look like, cut-outs put into them, and what a camera does to the whole picture."""
 
 import io
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from htcv_lib.data.augment import Draws
-from htcv_lib.mask_depth.rooms.geometry import Billboards, Hits, Rooms, turned
+from htcv_lib.image import decode_picture, to_levels
+from htcv_lib.mask_depth.rooms.geometry import (
+    SURFACES,
+    Billboards,
+    Hits,
+    Rooms,
+    per_surface,
+    pixel_grid,
+    sample_chains,
+    turned,
+)
+
+# Textured surfaces under one light, seen through fog.
+
+
+def surface_atlas(chains: Tensor, chosen: Tensor) -> Tensor:
+    """The textures of each picture's surfaces below each other.
+
+    Args:
+        chains: (N, 3, 3 S / 2, S) uint8 of `mip_chain`.
+        chosen: (B, 5) int64, a texture for each of SURFACES.
+
+    Returns (B, 3, 5 * 3 S / 2, S) float32 in [0, 1], linear.
+    """
+    atlas = chains[chosen].transpose(1, 2).flatten(2, 3).float().div_(255)
+    return atlas.mul_(atlas)
+
+
+def texture_colours(rooms: Rooms, hits: Hits, atlas: Tensor) -> Tensor:
+    """The unlit colour where each ray ends, (B, 3, H, W) linear; textures repeat mirrored."""
+    x, y, z = hits.point.unbind(1)
+    upright, side = hits.surface >= 2, hits.surface >= 3
+    tile = per_surface(rooms.tile, hits.surface)
+    offset_u, offset_v = (per_surface(part, hits.surface) for part in rooms.offset.unbind(2))
+    u = mirrored(torch.where(side, z, x) / tile + offset_u)
+    v = mirrored(torch.where(upright, -y, -z) / tile + offset_v)
+    pixels = atlas.shape[-1] / tile  # per metre
+    step = 2 * hits.depth / (rooms.focal.view(-1, 1, 1) * hits.depth.shape[1])  # metres between pixels, seen head on
+    found = sample_chains(atlas, hits.surface, u, v, step * pixels * hits.stretch.sqrt())
+    whole = atlas.unflatten(2, (len(SURFACES), -1))[..., : atlas.shape[-1], :]  # level 0 of each
+    mean = whole[..., ::8, ::8].mean(dim=(-2, -1))  # (B, 3, 5)
+    mean = mean.gather(2, hits.surface.flatten(1)[:, None].expand(-1, 3, -1)).view(found.shape)
+    return torch.lerp(found, mean, per_surface(rooms.flat, hits.surface)[:, None])
+
+
+def mirrored(u: Tensor) -> Tensor:
+    """A coordinate in tiles to [0, 1], every second tile turned around."""
+    return 1 - (torch.remainder(u, 2) - 1).abs()
+
+
+def lit(rooms: Rooms, hits: Hits) -> Tensor:
+    """Light that falls on each point, (B, H, W): ambient, and a lamp by Lambert's cosine and distance."""
+    x, y, z = rooms.light.unbind(1)
+    above = per_surface(rooms.bound - torch.stack([-y, y, z, -x, x], dim=1), hits.surface)  # lamp to plane, metres
+    square = (hits.point - rooms.light[:, :, None, None]).square().sum(1)
+    reach = rooms.reach.square().view(-1, 1, 1)
+    lamp = above.clamp(min=0) * square.clamp(min=1e-6).rsqrt() * (reach / (reach + square))
+    return torch.lerp(lamp, torch.ones_like(lamp), rooms.ambient.view(-1, 1, 1))
+
+
+def in_fog(colour: Tensor, depth: Tensor, rooms: Rooms) -> Tensor:
+    """Colours (B, 3, H, W) seen through the fog over `depth` (B, H, W) metres."""
+    through = torch.exp(-rooms.fog.view(-1, 1, 1) * depth)[:, None]
+    return torch.lerp(rooms.fog_colour[:, :, None, None].expand_as(colour), colour, through)
+
 
 # Cut-outs put into a scene: colours harmonised, contact shadow, feathered alpha; and pastes that are none.
 #
-# All in linear colours (see room_colours) at the supersampled size, before the camera's own blur and noise.
+# All in linear colours at the supersampled size, before the camera's own blur and noise.
 
 
 class Look(NamedTuple):
@@ -84,8 +147,7 @@ def surroundings(scene: Tensor, boards: Billboards) -> Tensor:
     """Mean colour (B, 3, 1, 1) of the scene near each cut-out's foot, on an eighth of the size."""
     small = F.avg_pool2d(scene, 8) if min(scene.shape[-2:]) >= 16 else scene
     height, width = small.shape[-2:]
-    rows = ((torch.arange(height, device=scene.device) + 0.5) * (2 / height) - 1)[None, :, None]
-    columns = (((torch.arange(width, device=scene.device) + 0.5) * 2 - width) / height)[None, None, :]
+    rows, columns = pixel_grid(height, width, scene.device)
     row, column, size = (v.view(-1, 1, 1) for v in (boards.row - 0.3 * boards.height, boards.column,
                                                     1.5 * boards.height))
     weight = torch.exp(-0.5 * ((rows - row).square() + (columns - column).square()) / size.square())[:, None] + 1e-4
@@ -154,12 +216,7 @@ def photographed(picture: Tensor, cameras: Cameras, noise: Tensor) -> Tensor:
     """
     blurred = blur(picture, cameras.blur)
     strength = (cameras.read.view(-1, 1, 1, 1).square() + cameras.shot.view(-1, 1, 1, 1).square() * blurred).sqrt()
-    return jpeg(to_bytes(blurred + strength * noise), cameras.quality)
-
-
-def to_bytes(picture: Tensor) -> Tensor:
-    """[0, 1] to uint8, rounded."""
-    return (picture.clamp(0, 1) * 255).round().to(torch.uint8)
+    return jpeg(to_levels(blurred + strength * noise), cameras.quality)
 
 
 def blur(picture: Tensor, sigma: Tensor) -> Tensor:
@@ -176,9 +233,9 @@ def blur(picture: Tensor, sigma: Tensor) -> Tensor:
 
 def jpeg(pictures: Tensor, quality: Tensor) -> Tensor:
     """(B, 3, H, W) uint8, each encoded as JPEG with its quality (B,) and decoded again, on the CPU."""
-    stored = np.empty((len(pictures), *pictures.shape[-2:], 3), np.uint8)
-    for i, picture in enumerate(pictures.permute(0, 2, 3, 1).contiguous().cpu().numpy()):
+    stored = []
+    for picture, level in zip(pictures.permute(0, 2, 3, 1).cpu().numpy(), quality.tolist(), strict=True):
         stream = io.BytesIO()
-        Image.fromarray(picture).save(stream, "JPEG", quality=int(quality[i]))
-        stored[i] = Image.open(stream)
-    return torch.from_numpy(stored).permute(0, 3, 1, 2).contiguous().to(pictures.device)
+        Image.fromarray(picture).save(stream, "JPEG", quality=level)
+        stored.append(decode_picture(stream.getvalue()))
+    return torch.stack(stored).to(pictures.device)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from htcv_lib.data.augment import Draws
+from htcv_lib.image import in_unit
 
 # Rooms and open grounds seen by a pinhole camera, with exact depth.
 #
@@ -209,7 +210,7 @@ def room_for(rooms: Rooms, column: Tensor) -> Tensor:
     return torch.stack(reached).amin(0)
 
 
-def place(rooms: Rooms, aspects: Tensor, draws: Draws, wide: float = 1.0) -> Billboards:
+def draw_billboards(rooms: Rooms, aspects: Tensor, draws: Draws, wide: float = 1.0) -> Billboards:
     """Cut-outs of random size at random places on the ground.
 
     Args:
@@ -243,6 +244,6 @@ def sample_billboards(boards: Billboards, chains: Tensor, height: int, width: in
     v = (1 - (row - rows) / tall).expand(-1, height, width)
     side = chains.shape[-1]
     footprint = 2 * side / (height * (wide * tall).sqrt())
-    found = sample_chains(chains[boards.chosen].float().div_(255), 0, u, v, footprint)
+    found = sample_chains(in_unit(chains[boards.chosen]), 0, u, v, footprint)
     inside = (u >= 0) & (u <= 1) & (v >= 0) & (v <= 1)
     return found[:, :3], found[:, 3] * inside

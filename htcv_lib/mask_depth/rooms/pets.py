@@ -16,7 +16,7 @@ from htcv_lib.data.augment import Draws, picture_draws, picture_generator
 from htcv_lib.data.files import cached_arrays, fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
 from htcv_lib.data.textures import Textures, load_textures, of_split
-from htcv_lib.mask_depth.rooms.colours import in_fog, lit, surface_atlas, texture_colours
+from htcv_lib.image import to_levels
 from htcv_lib.mask_depth.rooms.compositing import (
     contact_shadow,
     decoy,
@@ -25,10 +25,13 @@ from htcv_lib.mask_depth.rooms.compositing import (
     draw_decoy_look,
     draw_look,
     harmonised,
+    in_fog,
     in_front,
+    lit,
     over,
     photographed,
-    to_bytes,
+    surface_atlas,
+    texture_colours,
 )
 from htcv_lib.mask_depth.rooms.geometry import (
     DEPTH_RANGE,
@@ -37,9 +40,9 @@ from htcv_lib.mask_depth.rooms.geometry import (
     Hits,
     Rooms,
     cast,
+    draw_billboards,
     draw_rooms,
     mip_chain,
-    place,
     sample_billboards,
     scene_depth,
 )
@@ -209,7 +212,7 @@ class PetScenes:
         empty_scene = exposed(self._scene(rooms, hits, draws), draws)
         with_pet, alpha, pet_depth = self._with_pet(empty_scene, rooms, hits, draws)
         faked = self._with_decoy(empty_scene, with_pet, alpha, rooms, hits, draws)
-        mask = to_bytes(F.avg_pool2d(alpha[:, None], FINE))
+        mask = to_levels(F.avg_pool2d(alpha[:, None], FINE))
         depth = scene_depth(cast(rooms, self.size, self.size))[:, None]
         depth = torch.where(mask > 127, pet_depth.view(-1, 1, 1, 1) / DEPTH_RANGE, depth)
         cameras = draw_cameras(draws)
@@ -219,7 +222,7 @@ class PetScenes:
             noise = torch.stack(noise, dim=1).to(self.device)  # (2, B, 3, H, W)
             stored = [photographed(picture, cameras, noise[i]) for i, picture in enumerate(shown)]
         else:
-            stored = [to_bytes(picture) for picture in shown]
+            stored = [to_levels(picture) for picture in shown]
         return PetPictures(*stored, mask, depth)
 
     def _scene(self, rooms: Rooms, hits: Hits, draws: Draws) -> Tensor:
@@ -235,7 +238,7 @@ class PetScenes:
 
     def _with_pet(self, scene: Tensor, rooms: Rooms, hits: Hits, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
         """The scene with a pet, its alpha (B, H, W) and its distance in metres (B,)."""
-        boards = place(rooms, self.banks["aspects"], draws)
+        boards = draw_billboards(rooms, self.banks["aspects"], draws)
         colour, alpha = sample_billboards(boards, self.banks["pets"], *scene.shape[-2:])
         there = ~draws.chance(self.empty)
         alpha = in_front(alpha, boards, hits.depth) * there.view(-1, 1, 1)
@@ -248,7 +251,7 @@ class PetScenes:
     def _with_decoy(self, scene: Tensor, picture: Tensor, pet: Tensor, rooms: Rooms, hits: Hits,
                     draws: Draws) -> Tensor:
         """The picture with a pasted and removed pet, behind the one that is there."""
-        boards, look = place(rooms, self.banks["aspects"], draws), draw_decoy_look(draws)
+        boards, look = draw_billboards(rooms, self.banks["aspects"], draws), draw_decoy_look(draws)
         there = draws.chance(self.decoys).nonzero()[:, 0]
         if len(there) == 0:
             return picture

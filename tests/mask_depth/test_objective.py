@@ -1,10 +1,8 @@
 """Objective and scores of networks for mask and depth, on predictors whose answers are known."""
 
-from typing import NamedTuple
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from htcv_lib.mask_depth.losses import mask_depth_loss
 from htcv_lib.mask_depth.objective import (
@@ -16,12 +14,7 @@ from htcv_lib.mask_depth.objective import (
     score_pseudo_truth,
     summarize_mask_depth,
 )
-
-
-class Pair(NamedTuple):
-    mask: Tensor
-    depth: Tensor
-    raw: Tensor
+from htcv_lib.mask_depth.output import MaskDepth
 
 
 class Oracle(nn.Module):
@@ -34,7 +27,7 @@ class Oracle(nn.Module):
 
     def forward(self, image):
         self.modes.append(self.training)
-        return Pair(image[:, :1], image[:, 1:2] + self.shift, image[:, :2])
+        return MaskDepth(image[:, :1], image[:, 1:2] + self.shift, image[:, :2])
 
 
 def picture(batch):
@@ -65,7 +58,9 @@ def test_a_perfect_prediction_scores_perfectly_and_an_empty_picture_is_seen_empt
 
 
 def test_depth_off_by_a_constant_has_this_rmse_and_the_loss_is_weighted_by_pictures():
-    scores = evaluate_mask_depth(Oracle(0.1), batches(), picture, loss=mask_depth_loss("l1_sum"))
+    model = Oracle(0.1)
+    scores = evaluate_mask_depth(model, batches(), picture, loss=mask_depth_loss("l1_sum"))
+    assert len(model.modes) == 2  # one pass gives the scores and the loss
     assert scores["depth_rmse"] == pytest.approx(0.1, rel=1e-5)
     one = 0.1 * 16 * 16  # of a picture; batches of two pictures and of one
     assert scores["loss"] == pytest.approx((2 * 2 * one + one) / 3, rel=1e-5)
@@ -97,7 +92,7 @@ def test_predicting_is_done_in_evaluation_mode_and_leaves_the_mode_alone():
 
 
 def test_no_batches_is_an_error():
-    with pytest.raises(ValueError, match="no batches"):
+    with pytest.raises(ValueError, match="no batches to evaluate"):
         predict_mask_depth(Oracle(), [], picture)
 
 

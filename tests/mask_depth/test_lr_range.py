@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from htcv_lib.mask_depth.lr_range import lr_range_test, suggested_lr
 from htcv_lib.training.loop import fit
-from htcv_lib.training.lr_range import lr_range_test, suggested_lr
 
 CURVATURE = 4.0  # gradient descent reaches the minimum in one step at 1 / 4 and diverges above 2 / 4
 

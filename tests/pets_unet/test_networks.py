@@ -1,8 +1,16 @@
+import socket
+import subprocess
+import sys
+
+import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from segmentation_models_pytorch import Unet
 
 from htcv_lib.networks import count_parameters
-from htcv_lib.pets_unet.networks import UNet
+from htcv_lib.pets_unet import networks
+from htcv_lib.pets_unet.networks import UNet, WeightsUnavailable, smp_unet
 
 SMALL = (4, 8, 8)
 VARIANTS = [(down, up) for down in ("maxpool", "strided") for up in ("transposed", "upsample")]
@@ -63,3 +71,34 @@ def test_the_finest_skip_reaches_the_logits_without_the_bottleneck():
             p.zero_()  # nothing comes up from below
         one, other = model(torch.zeros(1, 3, 8, 8)), model(torch.ones(1, 3, 8, 8))
     assert not torch.equal(one, other)
+
+
+def test_missing_weights_are_an_error_that_names_the_command(monkeypatch):
+    def absent(**_):
+        raise LocalEntryNotFoundError("not cached")
+
+    def unreachable(*_, **__):
+        raise socket.gaierror("no such host")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", absent)
+    monkeypatch.setattr(networks.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(networks.socket, "create_connection", unreachable)
+    with pytest.raises(WeightsUnavailable, match=r"smp_unet\('resnet18', 'imagenet'\)"):
+        smp_unet("resnet18")
+
+
+def test_without_weights_it_is_the_librarys_net_behind_imagenet_normalization():
+    model = smp_unet("resnet18", weights=None).eval()
+    assert isinstance(model[1], Unet)
+    image = torch.rand(1, 3, 32, 64)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.no_grad():
+        by_hand = model[1](((image.movedim(1, -1) - mean) / std).movedim(-1, 1))
+        torch.testing.assert_close(model(image), by_hand)
+    assert by_hand.shape == (1, 3, 32, 64)
+
+
+def test_the_library_is_imported_by_those_who_call_it_only():
+    code = "import sys, htcv_lib.pets_unet.networks; print('segmentation_models_pytorch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
