@@ -7,10 +7,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "device": ["place", "place_sequences", "prepare", "seed_everything"],
     "distributed": ["Group", "ShardedBatches", "averaged", "process_group"],
     "evaluate": ["mean_scores", "score_batches"],
-    "history": ["History", "NonFiniteLoss", "log_to_tensorboard"],
+    "history": ["History", "NonFiniteLoss"],
     "loop": ["fit"],
-    "optim": [
-        "cosine_schedule", "linear_cycle", "make_optimizer", "make_schedule", "one_cycle", "plateau", "then_tenth",
-    ],
+    "optim": ["make_optimizer", "make_schedule"],
     "phase": ["Phase", "gradient_step"],
 })
