@@ -186,7 +186,9 @@ def stage_objective(stage: str, **settings: Any) -> Callable[[nn.Module, Batch],
 
 
 def floats(pred: Any) -> Any:
-    """A NamedTuple of tensors in float32, also under autocast; None stays None."""
+    """A tensor or a NamedTuple of tensors in float32, also under autocast; a field that is None stays so."""
+    if isinstance(pred, Tensor):
+        return pred.float()
     return pred._replace(**{name: value.float() for name, value in pred._asdict().items() if value is not None})
 
 

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from htcv_lib.decomposer.layers import Decomposition, SetDecomposition
-from htcv_lib.decomposer.leakage import encoded
 from htcv_lib.decomposer.scores import implied_irradiance, score_decomposition, score_original
+from htcv_lib.image import srgb
 from htcv_lib.metrics.pictures import image_ssim
 
 MATCHED = {"original_psnr", "original_ssim", "shadow_mae", "shadow_correlation", "light_mae", "light_correlation",
@@ -35,7 +35,7 @@ def truth() -> dict[str, Tensor]:
 def lit(truth) -> dict[str, Tensor]:
     """The same pictures under a coloured irradiance, without the layers of light."""
     irradiance = 0.2 + noise(4, 3, 3, 4, 14, 16)
-    lit = encoded(((truth["original"] + 0.055) / 1.055) ** 2.4 * irradiance)  # the original is above 0.04
+    lit = srgb((((truth["original"] + 0.055) / 1.055) ** 2.4 * irradiance).clamp(0, 1))  # the original is above 0.04
     image = torch.where(truth["mask"] > 0.5, truth["occlusion"], lit)
     return {name: truth[name] for name in ("original", "mask", "occlusion")} | {"irradiance": irradiance,
                                                                                 "image": image}

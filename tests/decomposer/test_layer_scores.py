@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from htcv_lib.decomposer.scores import irradiance_scores, layer_correlation, layer_mae, luminance, mean_where
+from htcv_lib.decomposer.scores import irradiance_scores, layer_correlation, layer_mae, mean_where
 
 
 @pytest.fixture
@@ -39,11 +39,6 @@ def test_a_flat_truth_has_no_correlation_and_a_flat_prediction_has_zero(maps):
     flat = torch.full_like(target, 0.3)
     assert layer_correlation(pred, flat, where).isnan().all()
     assert layer_correlation(flat, target, where).tolist() == [0, 0, 0]
-
-
-def test_luminance_weighs_green_most():
-    values = torch.eye(3).view(1, 3, 3, 1, 1)
-    assert luminance(values).flatten().tolist() == pytest.approx([0.2126, 0.7152, 0.0722])
 
 
 def test_irradiance_is_judged_up_to_one_factor_for_the_sequence():

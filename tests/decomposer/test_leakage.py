@@ -88,16 +88,6 @@ def test_half_of_an_effect_is_one_half(apart):
     assert leakage_matrix(pred, apart).matrix[1].tolist() == pytest.approx([0, 0.5, 0, 0])
 
 
-def test_batches_add_up_to_the_whole_set(overlapping):
-    pred = as_pred(overlapping)._replace(shadow=overlapping["shadow"] ** 2)
-    parts = [leakage_matrix(Decomposition(*(v[i:i + 1] for v in pred[:5]), None),
-                            {name: value[i:i + 1] for name, value in overlapping.items()}) for i in range(2)]
-    torch.testing.assert_close((parts[0] + parts[1]).unmixed, leakage_matrix(pred, overlapping).unmixed)
-    with pytest.raises(ValueError, match="different layers"):
-        _ = parts[0] + leakage_matrix(as_pred(overlapping), {"original": overlapping["original"],
-                                                             "irradiance": overlapping["image"]})
-
-
 def test_an_effect_that_never_occurs_has_no_row(apart):
     truth = apart | {"light": torch.zeros_like(apart["light"])}
     found = leakage_matrix(as_pred(truth), truth)

@@ -3,7 +3,7 @@ import torch
 
 from htcv_lib.data.textures import Textures
 from htcv_lib.decomposer.paintings.lit import LitSequences, clean_picture
-from htcv_lib.image import to_linear, to_srgb
+from htcv_lib.image import linear, srgb
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,7 @@ def test_fields_have_the_shapes_and_ranges_they_say(plain):
 def test_a_matte_pixel_that_nothing_hides_is_the_clean_one_under_its_irradiance(plain):
     unclipped = 0
     for made in plain:
-        expected = to_srgb((to_linear(made.original) * made.irradiance).clamp(0, 1))
+        expected = srgb((linear(made.original) * made.irradiance).clamp(0, 1))
         free = (made.mask == 0).expand_as(made.image)
         assert torch.allclose(made.image[free], expected[free], atol=1e-5)
         unclipped += (free & (expected > 0.1) & (expected < 0.99)).sum().item()
@@ -64,8 +64,8 @@ def test_a_pixel_full_of_a_solid_shows_the_solid_and_others_a_mixture_in_linear_
     for made in plain:
         full = (made.mask == 1).expand_as(made.image)
         assert torch.allclose(made.image[full], made.occlusion[full], atol=1e-4)
-        behind = to_linear(made.original) * made.irradiance
-        mixture = to_srgb(torch.lerp(behind, to_linear(made.occlusion), made.mask))
+        behind = linear(made.original) * made.irradiance
+        mixture = srgb(torch.lerp(behind, linear(made.occlusion), made.mask).clamp(0, 1))
         edge = ((made.mask > 0) & (made.mask < 1) & (made.occlusion < 0.999).all(0, keepdim=True)).expand_as(made.image)
         assert torch.allclose(made.image[edge], mixture[edge], atol=1e-3)
         assert (made.occlusion[(made.mask == 0).expand_as(made.image)] == 0).all()

@@ -110,7 +110,7 @@ def test_one_coloured_light_becomes_its_mean_over_channels():
 
 
 def test_wrong_orders_and_shapes_are_refused(patches):
-    with pytest.raises(ValueError, match="light_first, light_last"):
+    with pytest.raises(ValueError, match="light_last, light_first"):
         lighting_labels(*patches, order="shadow_last")
     with pytest.raises(ValueError, match="originals"):
         lighting_labels(patches[0], patches[1][:, :, 0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from htcv_lib.decomposer.datasheet import light_level, noise_level, sequence_statistics
-from htcv_lib.image import to_srgb
+from htcv_lib.image import srgb
 
 
 def constant(*levels, size=16):
@@ -41,10 +41,10 @@ def test_half_of_the_light_is_one_stop_less():
     clean = torch.full((3, 16, 16), 0.5)
     light = torch.full((1, 3, 16, 16), 0.5)
     light[..., 8:] = 0.25
-    level = light_level(to_srgb(light), to_srgb(clean))
+    level = light_level(srgb(light), srgb(clean))
     assert torch.allclose(level[..., :4], torch.zeros(1, 8, 4), atol=1e-4)
     assert level[0, 0, 7].item() == pytest.approx(math.log2(0.26 / 0.51), abs=1e-3)  # with the floor of 0.01
-    found = sequence_statistics(to_srgb(light)[None].transpose(1, 2), to_srgb(clean)[None, :, None])
+    found = sequence_statistics(srgb(light)[None].transpose(1, 2), srgb(clean)[None, :, None])
     assert found["light contrast"] == pytest.approx(-math.log2(0.26 / 0.51) / 2, abs=1e-3)
 
 
@@ -60,7 +60,7 @@ def test_hidden_and_overexposed_pixels_tell_nothing_about_light():
 
 def test_the_spread_of_levels_is_between_views():
     light = torch.tensor([0.1, 0.2, 0.4]).view(1, 1, 3, 1, 1).expand(1, 3, 3, 16, 16)
-    found = sequence_statistics(to_srgb(light), to_srgb(torch.full((1, 3, 1, 16, 16), 0.2)))
+    found = sequence_statistics(srgb(light), srgb(torch.full((1, 3, 1, 16, 16), 0.2)))
     stops = torch.tensor([0.11, 0.21, 0.41]).log2()
     assert found["level spread"] == pytest.approx(stops.std().item(), abs=1e-3)
     assert found["light level"] == pytest.approx(0, abs=1e-3) and found["light contrast"] == pytest.approx(0, abs=1e-3)

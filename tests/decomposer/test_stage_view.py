@@ -6,7 +6,7 @@ import torch
 from htcv_lib.decomposer.paintings.lights import StageLights
 from htcv_lib.decomposer.paintings.solids import BOX, ELLIPSOID, PLAIN, Looks, Solids
 from htcv_lib.decomposer.paintings.view import BOUNCE, past_solids
-from htcv_lib.image import to_linear
+from htcv_lib.image import linear
 
 SIZE = 70  # 0.1 wide
 DARK = StageLights(torch.tensor([[[0.0, 0.0, 12.0]]]), torch.tensor([[[0.0, 0.0, -1.0]]]), torch.zeros(1, 1, 3),
@@ -46,7 +46,7 @@ def test_an_opaque_solid_hides_the_painting_and_its_colour_is_told():
     found = seen(solids((0.0, 0.0, 5.0)), looks(0.2))
     full, free = found.mask[0, 0] == 1, found.mask[0, 0] == 0
     assert torch.allclose(found.view[0, :, full], torch.tensor(0.2), atol=1e-5)
-    assert torch.allclose(to_linear(found.occlusion[0, :, full]), torch.tensor(0.2), atol=1e-4)
+    assert torch.allclose(linear(found.occlusion[0, :, full]), torch.tensor(0.2), atol=1e-4)
     assert (found.view[0, :, free] == 0.5).all() and (found.occlusion[0, :, free] == 0).all()
 
 

@@ -1,11 +1,10 @@
 """Scores of networks whose layers are the truth, or wrong in a known way."""
 
-from typing import NamedTuple
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from htcv_lib.decomposer.layers import Decomposition
 from htcv_lib.decomposer.objective import decomposition_objective
 from htcv_lib.decomposer.scores import (
     constancy_of,
@@ -16,21 +15,6 @@ from htcv_lib.decomposer.scores import (
     predict_decomposition,
     score_sequences,
 )
-
-
-class Layers(NamedTuple):
-    original: Tensor
-    light: Tensor
-    shadow: Tensor
-    occlusion: Tensor
-    mask: Tensor
-    mask_logits: Tensor | None = None
-
-    def relit(self, order="light_last"):
-        return self.original * self.shadow + self.light
-
-    def recompose(self, hard=True, threshold=0.5, order="light_last"):
-        return torch.where(self.mask < threshold, self.relit(), self.occlusion)
 
 
 def batches(count=3):
@@ -44,7 +28,8 @@ def batches(count=3):
     mask[: count - 1, :, :, 2:6, 3:9] = 1
     truth = {"original": random(3, 1), "shadow": 0.5 + 0.4 * random(1), "light": 0.1 * random(1), "mask": mask,
              "occlusion": mask * random(3)}
-    truth["image"] = Layers(truth["original"], truth["light"], truth["shadow"], truth["occlusion"], mask).recompose()
+    truth["image"] = Decomposition(*(truth[name] for name in ("original", "light", "shadow", "occlusion", "mask")
+                                     )).recompose()
     return [{name: values[start:start + 2] for name, values in truth.items()} for start in range(0, count, 2)]
 
 
@@ -59,7 +44,7 @@ class Oracle(nn.Module):
     def forward(self, image):
         self.modes.append(self.training)
         (truth,) = [batch for batch in self.data if torch.equal(batch["image"], image)]
-        layers = Layers(truth["original"] + self.shift,
+        layers = Decomposition(truth["original"] + self.shift,
                         *(truth[name] for name in ("light", "shadow", "occlusion", "mask")))
         return layers._replace(**{name: change(getattr(layers, name)) for name, change in self.changed.items()})
 
@@ -68,7 +53,7 @@ def test_predictions_are_in_order_on_the_cpu_without_a_graph_and_a_missing_field
     data = batches()
     model = Oracle(data).train()
     pred = predict_decomposition(model, data)
-    assert isinstance(pred, Layers) and pred.mask_logits is None and not pred.original.requires_grad
+    assert isinstance(pred, Decomposition) and pred.mask_logits is None and not pred.original.requires_grad
     assert torch.equal(pred.shadow, torch.cat([batch["shadow"] for batch in data]))
     assert model.modes == [False, False] and model.training
     pictures = predict_decomposition(lambda image: image[:, :, :1], data)
@@ -125,6 +110,10 @@ def test_leakage_of_the_truth_is_the_identity_and_of_swapped_layers_is_not():
     leakage = leakage_of(Oracle(data), data)
     assert leakage.true == ("shadow", "light", "occlusion") and leakage.predicted[3] == "original"
     torch.testing.assert_close(leakage.unmixed, torch.eye(3, 4, dtype=torch.float64), atol=1e-5, rtol=0)
+    first, second = (leakage_of(Oracle(data, shift=0.1), [batch]) for batch in data)
+    both = leakage_of(Oracle(data, shift=0.1), data)
+    torch.testing.assert_close(both.products, first.products + second.products)
+    torch.testing.assert_close(both.overlaps, first.overlaps + second.overlaps)
     faint = Oracle(data, mask=lambda mask: 0.4 * mask)  # below one half: a cut mask hides nothing
     assert leakage_of(faint, data).entries()["occlusion>occlusion"] == pytest.approx(0, abs=1e-6)
     assert leakage_of(faint, data, hard=False).entries()["occlusion>occlusion"] == pytest.approx(0.4, abs=1e-5)
@@ -156,7 +145,7 @@ def test_an_objective_is_measured_on_other_data_as_the_mean_over_sequences():
 
 def test_no_batches_is_an_error():
     for evaluate in (predict_decomposition, score_sequences, evaluate_original, leakage_of, constancy_of):
-        with pytest.raises(ValueError, match="no batches"):
+        with pytest.raises(ValueError, match="no batches to evaluate"):
             evaluate(Oracle([]), [])
-    with pytest.raises(ValueError, match="no batches"):
+    with pytest.raises(ValueError, match="no batches to evaluate"):
         evaluate_objective(decomposition_objective, Oracle([]), [])
