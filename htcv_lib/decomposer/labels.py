@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from htcv_lib.data.batches import FieldBatches
 from htcv_lib.decomposer.layers import check_order
-from htcv_lib.decomposer.objective import LIGHT_LAST, floats
+from htcv_lib.decomposer.losses import floats
+from htcv_lib.decomposer.objective import LIGHT_LAST
 from htcv_lib.decomposer.scores import OCCLUDED, average_precision, light_scores, relighting
 from htcv_lib.decomposer.sequences import SequenceSet
 from htcv_lib.image import grey, separable_filter, ssim_map, to_levels

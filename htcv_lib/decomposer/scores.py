@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from htcv_lib.decomposer.layers import Layers
 from htcv_lib.decomposer.leakage import PREDICTED, Leakage, leakage_matrix
-from htcv_lib.decomposer.objective import LIGHT_LAST, floats
+from htcv_lib.decomposer.losses import floats
+from htcv_lib.decomposer.objective import LIGHT_LAST
 from htcv_lib.image import LUMINANCE, grey, linear, ssim_map
 from htcv_lib.metrics.pictures import image_ssim, psnr_of
 from htcv_lib.metrics.segmentation import mask_dice, mask_iou

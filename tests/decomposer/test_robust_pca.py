@@ -73,9 +73,9 @@ def test_zeros_are_finished_before_they_begin_and_a_limit_is_kept():
 
 
 def test_singular_values_shrink_and_directions_stay():
-    matrix = torch.tensor([[[0.0, 3.0, 0.0], [-1.0, 0.0, 0.0]]], dtype=torch.float64)  # singular values 3 and 1
-    shrunk = shrink_singular_values(matrix, torch.full((1, 1, 1), 1.5, dtype=torch.float64))
-    torch.testing.assert_close(shrunk, torch.tensor([[[0.0, 1.5, 0.0], [0.0, 0.0, 0.0]]], dtype=torch.float64))
+    matrix = torch.tensor([[0.0, 3.0, 0.0], [-1.0, 0.0, 0.0]], dtype=torch.float64)  # singular values 3 and 1
+    shrunk = shrink_singular_values(matrix, 1.5)
+    torch.testing.assert_close(shrunk, torch.tensor([[0.0, 1.5, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64))
 
 
 def views_with_a_square():
