@@ -28,8 +28,6 @@ def median_of_views(image: Tensor) -> Tensor:
     return (ranked[:, :, (views - 1) // 2] + ranked[:, :, views // 2]).div(2).unsqueeze(2)
 
 
-# Robust principal component analysis: what all views share, and what only some pixels of some views show.
-#
 # Principal component pursuit (Candes, Li, Ma, Wright, "Robust principal component analysis?", JACM 2011,
 # arXiv:0912.3599) by the inexact augmented Lagrange multiplier method (Lin, Chen, Ma, 2010, arXiv:1009.5055).
 

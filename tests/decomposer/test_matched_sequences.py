@@ -4,7 +4,8 @@ import torch
 
 from htcv_lib.data.augment import Draws
 from htcv_lib.data.textures import Textures
-from htcv_lib.decomposer.paintings.matched import ORDERS, MatchedSequences, as_stored, draw_lobes, draw_shadow, within
+from htcv_lib.decomposer.layers import ORDERS
+from htcv_lib.decomposer.paintings.matched import MatchedSequences, as_stored, draw_lobes, draw_shadow, within
 
 
 def maker(size=24, views=6, **settings):
