@@ -62,7 +62,7 @@ def train_stage(model: nn.Module, stage: Stage, batches: Iterable[Batch], freeze
 
     Args:
         freeze: Called with the model and the stage's name before the optimizer is made, for example `freeze_for` of
-            `htcv_lib.models`. What it froze must stay in evaluation mode though `fit` calls `train()`.
+            `heads`. What it froze must stay in evaluation mode though `fit` calls `train()`.
         evaluate: As in `fit`.
         wrap: Makes of the frozen model what the objective calls: `Group.wrap` on several processes.
         more: Further arguments of `fit`: seed, checkpoint, amp, progress, ema, evaluate_every.
