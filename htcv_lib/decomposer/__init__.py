@@ -52,7 +52,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "scores": [
         "average_precision", "constancy", "constancy_of", "evaluate_decomposition", "evaluate_objective",
         "evaluate_original", "implied_irradiance", "irradiance_scores", "layer_correlation", "layer_mae",
-        "leakage_of", "mean_scores", "predict_decomposition", "score_decomposition", "score_original",
+        "leakage_of", "predict_decomposition", "score_decomposition", "score_original",
         "score_sequences",
     ],
     "sequences": ["SequenceSet", "load_rendered", "load_sequences", "rendered_info"],

@@ -3,9 +3,8 @@
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-
-# The clean picture without learning: each pixel's mean or median over the views.
 
 
 class MeanOfViews(nn.Module):
@@ -29,8 +28,6 @@ def median_of_views(image: Tensor) -> Tensor:
     return (ranked[:, :, (views - 1) // 2] + ranked[:, :, views // 2]).div(2).unsqueeze(2)
 
 
-# Robust principal component analysis: what all views share, and what only some pixels of some views show.
-#
 # Principal component pursuit (Candes, Li, Ma, Wright, "Robust principal component analysis?", JACM 2011,
 # arXiv:0912.3599) by the inexact augmented Lagrange multiplier method (Lin, Chen, Ma, 2010, arXiv:1009.5055).
 
@@ -63,7 +60,7 @@ def robust_pca(matrix: Tensor, sparsity: float | None = None, tolerance: float =
     .. math:: \min_{L, S} \|L\|_* + \lambda \|S\|_1 \quad \text{such that} \quad L + S = D
 
     Singular values come from the T x T matrix :math:`X X^\top`, so that a step costs :math:`O(T^2 P)`, in float64
-    whatever the dtype. Every matrix of a batch has its own penalty and stops on its own.
+    whatever the dtype. Every matrix has its own penalty and stops on its own.
 
     Args:
         matrix: (B, T, P) float32 or float64, quick for T much smaller than P.
@@ -78,53 +75,40 @@ def robust_pca(matrix: Tensor, sparsity: float | None = None, tolerance: float =
         raise ValueError(f"expected (B, T, P) floating point, got {tuple(matrix.shape)} {matrix.dtype}")
     if not matrix.isfinite().all():
         raise ValueError("the matrix has values that are not finite")
-    data = matrix.double()
-    weight = max(data.shape[1:]) ** -0.5 if sparsity is None else sparsity
-    low_rank, sparse = data.clone(), torch.zeros_like(data)
-    iterations = torch.zeros(len(data), dtype=torch.int64, device=data.device)
-    size = norm(data)
-    running = (size > 0).nonzero().flatten()  # a matrix of zeros is finished
-    data, spectral = data[running], spectral_norm(data[running])
-    multiplier = data / torch.maximum(spectral, data.abs().amax((1, 2)) / weight).view(-1, 1, 1)
-    penalty = (START / spectral).view(-1, 1, 1)
-    ceiling, rest = penalty * LIMIT, torch.zeros_like(data)
-    for step in range(1, max_iterations + 1):
-        if not len(running):
-            break
-        smooth = shrink_singular_values(data - rest + multiplier / penalty, 1 / penalty)
-        rest = shrink(data - smooth + multiplier / penalty, weight / penalty)
-        gap = data - smooth - rest
+    weight = max(matrix.shape[1:]) ** -0.5 if sparsity is None else sparsity
+    parts = [pursuit(data, weight, tolerance, max_iterations) for data in matrix.double()]
+    low_rank, sparse, iterations = zip(*parts, strict=True)
+    return LowRankSparse(torch.stack(low_rank).to(matrix), torch.stack(sparse).to(matrix),
+                         torch.tensor(iterations, device=matrix.device))
+
+
+def pursuit(data: Tensor, weight: float, tolerance: float, max_iterations: int) -> tuple[Tensor, Tensor, int]:
+    """Low-rank and sparse part of one matrix (T, P) float64, and the steps it took."""
+    low_rank, sparse = data, torch.zeros_like(data)
+    size = float(data.norm())
+    if size == 0:
+        return low_rank, sparse, 0
+    spectral = float(torch.linalg.eigvalsh(data @ data.mT)[-1].clamp(min=0).sqrt())
+    multiplier = data / max(spectral, float(data.abs().amax()) / weight)
+    penalty, step = START / spectral, 0
+    ceiling = penalty * LIMIT
+    while step < max_iterations:
+        step += 1
+        low_rank = shrink_singular_values(data - sparse + multiplier / penalty, 1 / penalty)
+        sparse = F.softshrink(data - low_rank + multiplier / penalty, weight / penalty)
+        gap = data - low_rank - sparse
         multiplier = multiplier + penalty * gap
-        penalty = torch.minimum(penalty * GROWTH, ceiling)
-        low_rank[running], sparse[running], iterations[running] = smooth, rest, step
-        open_ = norm(gap) > tolerance * size[running]
-        if not open_.all():
-            running, data, rest, multiplier = running[open_], data[open_], rest[open_], multiplier[open_]
-            penalty, ceiling = penalty[open_], ceiling[open_]
-    return LowRankSparse(low_rank.to(matrix), sparse.to(matrix), iterations)
+        penalty = min(penalty * GROWTH, ceiling)
+        if float(gap.norm()) <= tolerance * size:
+            break
+    return low_rank, sparse, step
 
 
-def shrink(values: Tensor, by: Tensor) -> Tensor:
-    """Soft thresholding: towards zero by `by`, at most to zero."""
-    return values - values.clamp(-by, by)
-
-
-def shrink_singular_values(matrix: Tensor, by: Tensor) -> Tensor:
-    """The same for the singular values of (B, T, P), T at most P, from the eigenvalues of the T x T products."""
-    squares, left = torch.linalg.eigh(matrix @ matrix.mT)  # (B, T), (B, T, T)
-    singular = squares.clamp(min=0).sqrt()
-    kept = (1 - by.flatten(1) / singular.clamp(min=1e-300)).clamp(min=0)
-    return (left * kept[:, None]) @ (left.mT @ matrix)
-
-
-def spectral_norm(matrix: Tensor) -> Tensor:
-    """The largest singular value of each of (B, T, P): (B,)"""
-    return torch.linalg.eigvalsh(matrix @ matrix.mT)[:, -1].clamp(min=0).sqrt()
-
-
-def norm(matrix: Tensor) -> Tensor:
-    """The Frobenius norm of each of (B, T, P): (B,)"""
-    return matrix.flatten(1).norm(dim=1)
+def shrink_singular_values(matrix: Tensor, by: float) -> Tensor:
+    """Soft thresholding of the singular values of (T, P), T at most P, from the eigenvalues of the T x T product."""
+    squares, left = torch.linalg.eigh(matrix @ matrix.mT)  # (T,), (T, T)
+    kept = (1 - by / squares.clamp(min=0).sqrt().clamp(min=1e-300)).clamp(min=0)
+    return (left * kept) @ (left.mT @ matrix)
 
 
 POOLS = {"median": MedianOfViews, "mean": MeanOfViews}

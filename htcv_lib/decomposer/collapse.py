@@ -15,8 +15,6 @@ from htcv_lib.decomposer.scores import evaluate_decomposition, evaluate_objectiv
 from htcv_lib.training.history import History
 from htcv_lib.training.phase import Batch
 
-# Collapses looked for honestly: a written rule, constancy measured every epoch, and the weights from before.
-
 Measures = Mapping[str, float]
 State = dict[str, dict[str, Tensor]]  # model -> its state, on the CPU
 
@@ -199,8 +197,6 @@ def copied(model: nn.Module) -> dict[str, Tensor]:
     """The model's state on the CPU, apart from the model."""
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in model.state_dict().items()}
 
-
-# What is watched while a network learns to decompose, and what its history says afterwards.
 
 WATCHED = ("original_psnr", "recomposition_psnr", "mask_iou")
 

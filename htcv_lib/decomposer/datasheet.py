@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from htcv_lib.image import in_unit, linear
+from htcv_lib.metrics.pictures import psnr_of
 
 BRIGHT, DARK = 250 / 255, 8 / 255  # stored values from which a pixel is over- or underexposed
 BLOCKS = 8  # the light is compared on so many blocks a side
+LEAST_ERROR = 1e-10  # mean squared; a perfect view has 100 dB
 FLOOR = 0.01  # of linear light, so that black over black is no light at all
 
 
@@ -49,46 +51,47 @@ def sequence_statistics(images: Tensor, originals: Tensor | None = None,
     rows = [_of_sequence(images[i], None if originals is None else originals[i], None if masks is None else masks[i])
             for i in range(count)]
     columns = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
-    means, levels = columns.pop("frame means"), columns.pop("view levels")
-    numbers = {"sequences": float(count), "views": float(views), "frame mean": means.mean(),
-               "frame std": columns["frame std"].mean(), "darkest tenth": means.quantile(0.1),
-               "brightest tenth": means.quantile(0.9)}
-    for name in ("overexposed", "underexposed", "occluded", "occluded views"):
-        numbers[name] = columns[name].mean()
-    numbers["noise"] = columns["noise"].quantile(0.5)
-    for name in ("mean of views", "median of views", "best view"):
-        numbers[name] = columns[name].mean()
-    spread = levels[~levels.isnan()]
-    numbers |= {"light level": columns["light level"].nanquantile(0.5),
-                "level spread": spread.std() if len(spread) > 1 else math.nan,
-                "light contrast": columns["light contrast"].nanmean()}
+
+    def mean(name: str) -> Tensor | float:
+        return columns[name].nanmean() if name in columns else math.nan
+
+    means, levels = columns["frame means"], columns.get("view levels", torch.zeros(0))
+    levels = levels[~levels.isnan()]
+    numbers = {
+        "sequences": count, "views": views, "frame mean": means.mean(), "frame std": mean("frame std"),
+        "darkest tenth": means.quantile(0.1), "brightest tenth": means.quantile(0.9),
+        "overexposed": mean("overexposed"), "underexposed": mean("underexposed"),
+        "occluded": mean("occluded"), "occluded views": mean("occluded views"),
+        "noise": columns["noise"].quantile(0.5),
+        "mean of views": mean("mean of views"), "median of views": mean("median of views"),
+        "best view": mean("best view"),
+        "light level": columns["light level"].nanquantile(0.5) if originals is not None else math.nan,
+        "level spread": levels.std() if len(levels) > 1 else math.nan, "light contrast": mean("light contrast"),
+    }
     return {name: float(value) for name, value in numbers.items()}
 
 
 def _of_sequence(image: Tensor, original: Tensor | None, mask: Tensor | None) -> dict[str, Tensor]:
-    """Numbers of one sequence, each (T,) or (1,)."""
+    """Numbers of one sequence, each (T,) or (1,), but for the light of its blocks; as far as its truth is known."""
     frames = in_unit(image).transpose(0, 1)  # (T, 3, H, W)
-    nothing = torch.full((len(frames),), math.nan)
-    hidden = None if mask is None else (in_unit(mask)[0] > 0.5)  # (T, H, W)
+    hidden = None if mask is None else in_unit(mask)[0] > 0.5  # (T, H, W)
     row = {"frame means": frames.mean((1, 2, 3)), "frame std": frames.flatten(1).std(1, correction=0),
            "overexposed": (frames.amax(1) >= BRIGHT).float().mean((1, 2)),
-           "underexposed": (frames.amax(1) <= DARK).float().mean((1, 2)),
-           "occluded": nothing if hidden is None else hidden.float().mean((1, 2)),
-           "occluded views": nothing if hidden is None else hidden.flatten(1).any(1).float(),
-           "noise": noise_level(frames)}
+           "underexposed": (frames.amax(1) <= DARK).float().mean((1, 2)), "noise": noise_level(frames)}
+    if hidden is not None:
+        row |= {"occluded": hidden.float().mean((1, 2)), "occluded views": hidden.flatten(1).any(1).float()}
     if original is None:
-        one = nothing[:1]
-        return row | {"mean of views": one, "median of views": one, "best view": one, "view levels": nothing,
-                      "light level": nothing, "light contrast": nothing}
+        return row
     clean = in_unit(original)[:, 0]  # (3, H, W)
+    for name, picture in (("mean of views", frames.mean(0)), ("median of views", frames.quantile(0.5, dim=0)),
+                          ("best view", frames)):
+        row[name] = psnr_of((picture - clean).square().mean((-3, -2, -1)).clamp(min=LEAST_ERROR)).amax()[None]
     level = light_level(frames, clean, hidden).flatten(1)
     seen = level.isnan().logical_not().sum(1) >= BLOCKS  # fewer say little
-    mean = level.nanmean(1)
-    deviation = (level - mean[:, None]).square().nanmean(1).sqrt()
-    return row | {"mean of views": _psnr(frames.mean(0), clean)[None],
-                  "median of views": _psnr(frames.quantile(0.5, dim=0), clean)[None],
-                  "best view": _psnr(frames, clean).amax()[None], "view levels": torch.where(seen, mean, math.nan),
-                  "light level": level.flatten(), "light contrast": torch.where(seen, deviation, math.nan)}
+    middle = level.nanmean(1)
+    deviation = (level - middle[:, None]).square().nanmean(1).sqrt()
+    return row | {"view levels": torch.where(seen, middle, math.nan), "light level": level.flatten(),
+                  "light contrast": torch.where(seen, deviation, math.nan)}
 
 
 def light_level(frames: Tensor, clean: Tensor, hidden: Tensor | None = None) -> Tensor:
@@ -116,8 +119,3 @@ def noise_level(frames: Tensor) -> Tensor:
     kernel = torch.tensor([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]], device=frames.device)
     response = F.conv2d(frames.flatten(0, 1)[:, None], kernel[None, None])  # its variance is 36 times the noise's
     return response.view(len(frames), -1).abs().quantile(0.5, dim=1) / (6 * 0.67449)
-
-
-def _psnr(picture: Tensor, clean: Tensor) -> Tensor:
-    """dB over the last three dimensions; values in [0, 1]."""
-    return -10 * (picture - clean).square().mean((-3, -2, -1)).clamp(min=1e-10).log10()

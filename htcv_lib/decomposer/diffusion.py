@@ -1,4 +1,16 @@
-"""The clean picture drawn out of noise, conditioned on the frozen features of the video encoder."""
+"""The clean picture drawn out of noise, conditioned on the frozen features of the video encoder.
+
+A side exploration in the reports' code, of which no result was published: a denoising diffusion model (Ho et al., 2020,
+arXiv:2006.11239) with classifier-free guidance (Ho & Salimans, 2022, arXiv:2207.12598). The linear schedule and the
+widths of the U-Net are those of that code. Three things differ. There, the deepest feature is averaged and added to the
+embedding of the time step, which cannot say where something is; here the U-Net attends to all its tokens. There,
+sampling is guided although training never hides the views; here it hides them now and then. And there, the network says
+what the noise is, for which it needs no picture where there is nothing but noise; here it says the velocity (Salimans &
+Ho, 2022, arXiv:2202.00512), which is then the picture. Pictures are drawn by DDIM (Song et al., 2021, arXiv:2010.02502)
+in fewer steps, from the noisiest one on (Lin et al., 2024, arXiv:2305.08891).
+
+U-Net and schedule are those of the package diffusers, which is not among the dependencies.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,24 +24,6 @@ from htcv_lib.decomposer.swin import VideoSwinEncoder
 from htcv_lib.networks import frozen
 from htcv_lib.training.device import in_mode
 from htcv_lib.training.phase import Batch
-
-# The clean picture drawn out of noise, conditioned on the frozen features of the video encoder.
-#
-# A side exploration in the reports' code, of which no result was published: a denoising diffusion model (Ho et al.,
-# 2020,
-# arXiv:2006.11239) with classifier-free guidance (Ho & Salimans, 2022, arXiv:2207.12598). The linear schedule and the
-# widths of the U-Net are those of that code. Three things differ. There, the deepest feature is averaged and added to
-# the
-# embedding of the time step, which cannot say where something is; here the U-Net attends to all its tokens. There,
-# sampling is guided although training never hides the views; here it hides them now and then. And there, the network
-# says
-# what the noise is, for which it needs no picture where there is nothing but noise; here it says the velocity (Salimans
-# &
-# Ho, 2022, arXiv:2202.00512), which is then the picture. Pictures are drawn by DDIM (Song et al., 2021,
-# arXiv:2010.02502)
-# in fewer steps, from the noisiest one on (Lin et al., 2024, arXiv:2305.08891).
-#
-# U-Net and schedule are those of the package diffusers, which is not among the dependencies.
 
 NOISE_STEPS = 1000
 BETAS = (1e-4, 0.02)  # first and last variance of the linear schedule
@@ -70,7 +64,13 @@ class LatentDiffusion(nn.Module):
     def __init__(self, encoder: VideoSwinEncoder, image_size: int, channels: Sequence[int] = (64, 128, 256, 256),
                  drop: float = 0.1):
         super().__init__()
-        check_sizes(image_size, channels, drop)
+        multiple = max(4, 2 ** (len(channels) - 1))
+        if len(channels) < 2 or any(count % GROUPS for count in channels):
+            raise ValueError(f"channels must be two or more multiples of {GROUPS}, got {tuple(channels)}")
+        if image_size % multiple:
+            raise ValueError(f"{len(channels)} resolutions need a multiple of {multiple} pixels, got {image_size}")
+        if not 0 <= drop < 1:
+            raise ValueError(f"drop must be in [0, 1), got {drop}")
         self.image_size, self.drop = image_size, drop
         self.schedule = noise_schedule()
         self.encoder = frozen(encoder)
@@ -187,21 +187,6 @@ def noise_schedule():
     return DDIMScheduler(num_train_timesteps=NOISE_STEPS, beta_start=BETAS[0], beta_end=BETAS[1],
                          beta_schedule="linear", prediction_type="v_prediction", clip_sample=True,
                          timestep_spacing="trailing")
-
-
-def check_sizes(image_size: int, channels: Sequence[int], drop: float) -> None:
-    if len(channels) < 2 or any(count % GROUPS for count in channels):
-        raise ValueError(f"channels must be two or more multiples of {GROUPS}, got {tuple(channels)}")
-    if image_size % 4 or image_size % 2 ** (len(channels) - 1):
-        raise ValueError(f"{len(channels)} resolutions need a multiple of {max(4, 2 ** (len(channels) - 1))} pixels, "
-                         f"got {image_size}")
-    if not 0 <= drop < 1:
-        raise ValueError(f"drop must be in [0, 1), got {drop}")
-
-
-# Diffusion conditioned on views: what it minimizes, and its pictures as predictions that can be scored.
-#
-# Nothing here knows a network: `model` is called and sampled as `LatentDiffusion` in `htcv_lib.models` is.
 
 
 def diffusion_objective(model: nn.Module, batch: Batch) -> dict[str, Tensor]:

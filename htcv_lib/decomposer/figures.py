@@ -49,7 +49,7 @@ def draw_sequence_network(layers: Sequence[Any], title: str | None = None, cut: 
     """A column for the encoder and one for each decoder; a row is a resolution, finest at the top.
 
     Args:
-        layers: As from `trace_sequence` of `htcv_lib.models`: name, kind, out_shape (B, C, T, H, W) and params.
+        layers: As from `trace_sequence`: name, kind, out_shape (B, C, T, H, W) and params.
         cut: The skips are multiplied by zero.
     """
     parts: dict[str, list[Any]] = {}
@@ -376,7 +376,7 @@ def leakage_table(entries: Mapping[str, float], prefix: str = "") -> pd.DataFram
     """The matrix of numbers named "true>predicted", as a record keeps them: true layers in rows, in their order.
 
     Args:
-        entries: `Leakage.entries()` of `htcv_lib.metrics`, or a record's metrics; names without ">" are skipped.
+        entries: `Leakage.entries()`, or a record's metrics; names without ">" are skipped.
         prefix: What the names begin with in a record.
 
     A combination that is not there is NaN. Errors: ValueError if there is none at all.

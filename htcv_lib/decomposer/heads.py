@@ -13,8 +13,7 @@ from htcv_lib.networks import LayerShape, trace_shapes
 #
 # "Tackling Decomposition Learning" trains all of it at once; "The final advances to the Decomposer model" trains it in
 # stages, each a head on frozen others, then the heads together. The encoder, trained before as an autoencoder, is
-# frozen
-# in every stage.
+# frozen in every stage.
 
 HEADS = ("original", "lighting", "occlusion")
 STAGES = {  # what each stage trains

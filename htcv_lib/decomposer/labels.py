@@ -1,29 +1,33 @@
-"""Pseudo-labels: made from a sequence and its clean picture alone, put into sets, and scored against the truth."""
+"""Pseudo-labels: made from a sequence and its clean picture alone, put into sets, and scored against the truth.
+
+Light and shadow are what a view has more and less than the clean picture, blurred; occlusions are what then still
+differs. Values are rounded to 8 bits, as the reports' were.
+"""
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+import cv2
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from htcv_lib.decomposer.objective import LIGHT_LAST, floats
-from htcv_lib.decomposer.scores import OCCLUDED, average_precision, gathered, light_scores, mean_scores
-from htcv_lib.image import grey, separable_filter, ssim_map
-from htcv_lib.metrics.edges import otsu_threshold
+from htcv_lib.data.batches import FieldBatches
+from htcv_lib.decomposer.layers import check_order
+from htcv_lib.decomposer.losses import floats
+from htcv_lib.decomposer.objective import LIGHT_LAST
+from htcv_lib.decomposer.scores import OCCLUDED, average_precision, light_scores, relighting
+from htcv_lib.decomposer.sequences import SequenceSet
+from htcv_lib.image import grey, separable_filter, ssim_map, to_levels
 from htcv_lib.metrics.segmentation import mask_dice, mask_iou
-from htcv_lib.training.device import in_mode
+from htcv_lib.training.evaluate import mean_scores, score_batches
 from htcv_lib.training.phase import Batch
 
-# Labels that the reports made from a sequence and its clean picture alone, without knowing any layer.
-#
-# Light and shadow are what a view has more and less than the clean picture, blurred; occlusions are what then still
-# differs. Values are rounded to 8 bits, as the reports' were.
-
-ORDERS = ("light_first", "light_last")
 TRUNCATE = 4.0  # a Gaussian ends after so many sigmas
-SMALL_BLUR = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)  # OpenCV's Gaussian of 5 pixels
+SMALL_BLUR = (5, 5)  # pixels
 WHITE = 255
 EQUAL = 1e-6  # a smaller range of dissimilarities is rounding
+MASKS = ("ssim", "residual")
 
 
 class LightingLabels(NamedTuple):
@@ -58,8 +62,7 @@ def lighting_labels(image: Tensor, original: Tensor, radius: float = 20 / 256,
 
     Errors: ValueError for another order, and for pictures that do not fit together.
     """
-    if order not in ORDERS:
-        raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+    check_order(order)
     if original.shape != (*image.shape[:2], 1, *image.shape[3:]):
         raise ValueError(f"need views (B, 3, T, H, W) and originals (B, 3, 1, H, W), got {tuple(image.shape)}, "
                          f"{tuple(original.shape)}")
@@ -87,8 +90,9 @@ def occlusion_labels(image: Tensor, relit: Tensor) -> Tensor:
 
     Returns (B, 1, T, H, W) float32 in {0, 1}.
     """
-    views, lit = (grey_views(values) for values in (image, relit))  # (B, T, H, W)
-    return torch.stack([unlike_all(*pair) for pair in zip(views, lit, strict=True)])[:, None].float()
+    views, lit = (grey(values.double())[:, 0] for values in (image, relit))  # (B, T, H, W)
+    found = [[unlike_all(view, others) for view in sequence] for sequence, others in zip(views, lit, strict=True)]
+    return torch.from_numpy(np.array(found, dtype=np.float32))[:, None].to(image.device)
 
 
 @torch.no_grad()
@@ -105,21 +109,16 @@ def residual_labels(image: Tensor, relit: Tensor, threshold: float = 0.1) -> Ten
     return ((image - relit).abs() > threshold).any(dim=1, keepdim=True).float()
 
 
-def unlike_all(views: Tensor, others: Tensor) -> Tensor:
-    """Where each view of one sequence differs from all of several pictures: (T, H, W), (U, H, W) -> (T, H, W) bool."""
-    levels = torch.stack([unlikeness(view, others) for view in views])  # (T, U, H, W)
-    cuts = otsu_threshold(levels.flatten(0, 1)).view(*levels.shape[:2], 1, 1)
-    return (levels > cuts).all(dim=1)
-
-
-def unlikeness(view: Tensor, others: Tensor) -> Tensor:
-    """1 - SSIM, each map stretched to 0-255 and blurred: (H, W), (U, H, W) -> (U, H, W) int32."""
+def unlike_all(view: Tensor, others: Tensor) -> np.ndarray:
+    """Where a view (H, W) differs from all of several grey pictures (U, H, W): (H, W) bool."""
     unlike = 1 - ssim_map(view.expand_as(others)[:, None], others[:, None])[:, 0]
     low, high = unlike.amin(dim=(1, 2), keepdim=True), unlike.amax(dim=(1, 2), keepdim=True)
-    span = high - low
-    levels = (WHITE * (unlike - low) / torch.where(span > EQUAL, span, 1)).int()  # cut off, as in the report
-    kernel = torch.tensor(SMALL_BLUR, dtype=torch.float64)
-    return (separable_filter(levels.double(), kernel, kernel) + 0.5).int()
+    span = torch.where(high - low > EQUAL, high - low, 1)
+    votes = []
+    for levels in (WHITE * (unlike - low) / span).to(torch.uint8).cpu().numpy():  # cut off, as in the report
+        blurred = cv2.GaussianBlur(levels, SMALL_BLUR, 0, borderType=cv2.BORDER_REPLICATE)
+        votes.append(cv2.threshold(blurred, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)[1])
+    return np.all(votes, axis=0)
 
 
 def blur(values: Tensor, sigma: float) -> Tensor:
@@ -133,37 +132,15 @@ def blur(values: Tensor, sigma: float) -> Tensor:
     return separable_filter(values, bell, bell)
 
 
-def grey_views(values: Tensor) -> Tensor:
-    """Grey of stored colours: (B, 3, T, H, W) -> (B, T, H, W) float64."""
-    return grey(values.double())[:, 0]
-
-
 def eight_bits(values: Tensor) -> Tensor:
     """The nearest multiple of 1/255."""
     return (values * WHITE).round() / WHITE
 
 
-# Pseudo-labels for a whole set, so that a stage can be trained on them.
-
-MASKS = ("ssim", "residual")
-WHITE_BYTE = 255
-
-
-class Sequences(Protocol):
-    """A set of sequences, see `SequenceSet` in `htcv_lib.data`."""
-
-    images: Tensor  # (N, 3, T, H, W) uint8
-    originals: Tensor  # (N, 3, 1, H, W) uint8
-
-    def __len__(self) -> int: ...
-
-    def with_fields(self, **tensors: Tensor) -> Any: ...
-
-
 @torch.no_grad()
-def with_pseudo_labels(sequences: Sequences, mask: str = "ssim", model: nn.Module | None = None,
+def with_pseudo_labels(sequences: SequenceSet, mask: str = "ssim", model: nn.Module | None = None,
                        order: str = "light_first", threshold: float = 0.1, device: str | torch.device = "cpu",
-                       batch_size: int = 8) -> Any:
+                       batch_size: int = 8) -> SequenceSet:
     """The set with the fields pseudo_light, pseudo_shadow, pseudo_relit and pseudo_mask, all in 8 bits.
 
     Light, shadow and the relit picture are `lighting_labels` of views and clean picture. The mask is "ssim":
@@ -179,44 +156,21 @@ def with_pseudo_labels(sequences: Sequences, mask: str = "ssim", model: nn.Modul
     """
     if mask not in MASKS or (mask == "residual") != (model is not None):
         raise ValueError(f"mask is ssim, or residual with a model; got {mask!r} with {type(model).__name__}")
-    parts: list[dict[str, Tensor]] = []
-    for start in range(0, len(sequences), batch_size):
-        image, original = (field[start : start + batch_size].to(device).float() / WHITE_BYTE
-                           for field in (sequences.images, sequences.originals))
-        labels = lighting_labels(image, original, order=order)
+
+    def label(batch: Batch) -> dict[str, Tensor]:
+        image = batch["image"]
+        labels = lighting_labels(image, batch["original"], order=order)
         if model is None:
             found = occlusion_labels(image, labels.relit)
         else:
-            with in_mode(False, model):
-                found = residual_labels(image, floats(model(image, heads=("original", "lighting"))).relit(LIGHT_LAST),
-                                        threshold)
-        parts.append({"pseudo_light": labels.light, "pseudo_shadow": labels.shadow, "pseudo_relit": labels.relit,
-                      "pseudo_mask": found})
-    return sequences.with_fields(**{name: torch.cat([in_bytes(part[name]) for part in parts]) for name in parts[0]})
+            relit = floats(model(image, heads=("original", "lighting"))).relit(LIGHT_LAST)
+            found = residual_labels(image, relit, threshold)
+        return {f"pseudo_{name}": to_levels(values) for name, values in (*labels._asdict().items(), ("mask", found))}
+
+    return sequences.with_fields(**score_batches(label, FieldBatches(sequences, batch_size, device=device), model,
+                                                 amp=False))
 
 
-def in_bytes(values: Tensor) -> Tensor:
-    """[0, 1] as uint8; exact for multiples of 1/255."""
-    return (values * WHITE_BYTE).round().to(torch.uint8)
-
-
-# Pseudo-labels and masks found without learning, against the truth of generated and rendered sequences.
-
-
-class RelitLabels(NamedTuple):
-    """Labels of light and shadow as a prediction would give them; the clean picture is the true one."""
-
-    original: Tensor  # (B, 3, 1, H, W)
-    light: Tensor  # (B, 1, T, H, W)
-    shadow: Tensor  # (B, 1, T, H, W)
-    made: Tensor  # (B, 3, T, H, W), the labels' own relit picture, coloured
-
-    def relit(self, order: str) -> Tensor:
-        """The labels' relit picture, in whichever order it was made."""
-        return self.made
-
-
-@torch.no_grad()
 def score_labels(batches: Iterable[Batch]) -> dict[str, float]:
     """Scores of pseudo-labels, means over sequences that have them.
 
@@ -227,19 +181,18 @@ def score_labels(batches: Iterable[Batch]) -> dict[str, float]:
     Returns what `light_scores` measures outside occluders, of the labels as if they were predictions; mask_iou, mask_f1
     and mask_share, the share of positives, of pseudo_mask; mask_iou_residual and mask_f1_residual of pseudo_residual.
     """
-    rows = []
-    for batch in batches:
-        labels = RelitLabels(batch["original"], batch["pseudo_light"], batch["pseudo_shadow"], batch["pseudo_relit"])
-        row = light_scores(labels, batch, ~(batch["mask"] > OCCLUDED), "light_first")
+    def score(batch: Batch) -> dict[str, Tensor]:
+        found = light_scores({"shadow": batch["pseudo_shadow"], "light": batch["pseudo_light"]},
+                             relighting(batch["pseudo_relit"], batch["original"]), batch, batch["mask"] <= OCCLUDED)
         for ending, field in (("", "pseudo_mask"), ("_residual", "pseudo_residual")):
             if field in batch:
-                row |= {f"mask_iou{ending}": mask_iou(batch[field], batch["mask"]),
-                        f"mask_f1{ending}": mask_dice(batch[field], batch["mask"])}
-        rows.append(row | {"mask_share": batch["pseudo_mask"].double().flatten(1).mean(dim=1)})
-    return mean_scores(gathered(rows))
+                found |= {f"mask_iou{ending}": mask_iou(batch[field], batch["mask"]),
+                          f"mask_f1{ending}": mask_dice(batch[field], batch["mask"])}
+        return found | {"mask_share": batch["pseudo_mask"].double().flatten(1).mean(dim=1)}
+
+    return mean_scores(score_batches(score, batches, amp=False))
 
 
-@torch.no_grad()
 def score_found_masks(find: Callable[[Tensor], Any], batches: Iterable[Batch]) -> dict[str, float]:
     """mask_iou, mask_f1 and mask_auprc of whatever finds masks, means over sequences.
 
@@ -248,11 +201,11 @@ def score_found_masks(find: Callable[[Tensor], Any], batches: Iterable[Batch]) -
             `RobustPCAOfViews`. Where it also has `sparse` (B, 3, T, H, W), mask_auprc ranks pixels by the largest of
             its magnitudes.
     """
-    rows = []
-    for batch in batches:
+    def score(batch: Batch) -> dict[str, Tensor]:
         found = find(batch["image"])
         ranked = found.sparse.abs().amax(dim=1, keepdim=True) if hasattr(found, "sparse") else found.mask
-        rows.append({"mask_iou": mask_iou(found.mask.float(), batch["mask"]),
-                     "mask_f1": mask_dice(found.mask.float(), batch["mask"]),
-                     "mask_auprc": average_precision(ranked.float(), batch["mask"] > OCCLUDED)})
-    return mean_scores(gathered(rows))
+        return {"mask_iou": mask_iou(found.mask.float(), batch["mask"]),
+                "mask_f1": mask_dice(found.mask.float(), batch["mask"]),
+                "mask_auprc": average_precision(ranked.float(), batch["mask"] > OCCLUDED)}
+
+    return mean_scores(score_batches(score, batches, amp=False))

@@ -16,6 +16,12 @@ from htcv_lib.image import linear, srgb
 ORDERS = ("light_last", "light_first")
 
 
+def check_order(order: str) -> None:
+    """Errors: ValueError for an order of light and shadow that does not exist."""
+    if order not in ORDERS:
+        raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+
+
 class Decomposition(NamedTuple):
     """A sequence of T views split into the reports' layers; every value but the logits in [0, 1]."""
 
@@ -35,8 +41,7 @@ class Decomposition(NamedTuple):
 
         Errors: ValueError for another order.
         """
-        if order not in ORDERS:
-            raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+        check_order(order)
         if order == "light_first":
             return (self.original + self.light) * self.shadow
         return self.original * self.shadow + self.light
@@ -78,6 +83,9 @@ class SetDecomposition(NamedTuple):
     def recompose(self, hard: bool = False, threshold: float = 0.5, order: str = "light_last") -> Tensor:
         """The views these layers explain, (B, 3, T, H, W); as in `Decomposition`, but mixed unless `hard`."""
         return composed(self.relit(order), self.occlusion, self.mask, hard, threshold)
+
+
+Layers = Decomposition | SetDecomposition
 
 
 def composed(behind: Tensor, front: Tensor, mask: Tensor, hard: bool, threshold: float = 0.5) -> Tensor:

@@ -2,32 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from htcv_lib.decomposer.layers import Decomposition, Layers, check_order
 from htcv_lib.image import linear, srgb
 
-# What each layer does to a picture, in units of the picture: the common measure of predicted and true layers.
-#
-# A prediction is anything with the fields original (B, 3, 1, H, W), shadow (B, 1, T, H, W), occlusion (B, 3, T, H, W)
-# and
-# mask (B, 1, T, H, W), and the method `relit(order)`, (B, 3, T, H, W); with a field `highlight` its shadow multiplies
-# linear values, otherwise stored ones. Effects add up: clean picture plus all effects is the view.
+PREDICTED = ("shadow", "light", "occlusion", "original")  # columns; the last is what was painted into the clean picture
 
-ORDERS = ("light_last", "light_first")
-
-
-class Layers(Protocol):
-    """What is judged; see above."""
-
-    original: Tensor
-    shadow: Tensor
-    occlusion: Tensor
-    mask: Tensor
-
-    def relit(self, order: str = "light_last") -> Tensor: ...
+# What each layer does to a picture, in units of the picture: the common measure of predicted and true layers. The
+# shadow of a prediction with a field `highlight` multiplies linear values, otherwise stored ones. Effects add up: clean
+# picture plus all effects is the view.
 
 
 def predicted_effects(pred: Layers, true_original: Tensor, order: str = "light_last") -> dict[str, Tensor]:
@@ -63,12 +49,11 @@ def true_effects(truth: Mapping[str, Tensor], order: str = "light_last") -> dict
 
     Errors: ValueError where neither shadow and light nor irradiance are known, and for another order.
     """
-    if order not in ORDERS:
-        raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+    check_order(order)
     original = truth["original"].double()
     if "shadow" in truth and "light" in truth:
         shadow, light = truth["shadow"].double(), truth["light"].double()
-        relit = original * shadow + (light if order == "light_last" else light * shadow)
+        relit = Decomposition(original, light, shadow, None, None).relit(order)
         effects = {"shadow": original * shadow - original, "light": relit - original * shadow}
     elif "irradiance" in truth:
         relit = srgb((linear(original) * truth["irradiance"].double()).clamp(0, 1))
@@ -80,25 +65,14 @@ def true_effects(truth: Mapping[str, Tensor], order: str = "light_last") -> dict
     return effects
 
 
-# Leakage: how much of each true layer ends up in each predicted one.
-#
-# Effects are those of `layer_effects`, in units of the picture: e_j of the true layer j, p_k of the predicted layer k.
-
-
 @dataclass(frozen=True)
 class Leakage:
-    """Sums of products of effects, over pixels, views and sequences; those of two batches are added with `+`."""
+    """Sums of products of effects over pixels, views and sequences: e_j of true layer j, p_k of predicted layer k."""
 
     true: tuple[str, ...]  # J names, the rows
     predicted: tuple[str, ...]  # K names, the columns
     products: Tensor  # (J, K) float64, sums of e_j p_k
     overlaps: Tensor  # (J, J) float64, sums of e_i e_j
-
-    def __add__(self, other: "Leakage") -> "Leakage":
-        if (self.true, self.predicted) != (other.true, other.predicted):
-            raise ValueError(f"these know different layers: {self.true}, {self.predicted} and {other.true}, "
-                             f"{other.predicted}")
-        return Leakage(self.true, self.predicted, self.products + other.products, self.overlaps + other.overlaps)
 
     @property
     def matrix(self) -> Tensor:
@@ -139,22 +113,19 @@ class Leakage:
                 for predicted, value in zip(self.predicted, row, strict=True)}
 
 
-def leakage_matrix(pred: Layers, truth: dict[str, Tensor], order: str = "light_last",
+def leakage_matrix(pred: Layers, truth: Mapping[str, Tensor], order: str = "light_last",
                    true_order: str | None = None) -> Leakage:
-    """Leakage of one batch; add those of all batches before reading `matrix` or `unmixed`.
+    """Leakage of one batch; of several, add products and overlaps before reading `matrix` or `unmixed`.
 
-    Rows: shadow, light and occlusion, or irradiance and occlusion, as far as the truth knows them. Columns: shadow,
-    light, occlusion, original (what was painted into the clean picture).
+    Rows: shadow, light and occlusion, or irradiance and occlusion, as the truth knows them. Columns: `PREDICTED`.
 
     Args:
-        pred: Predicted layers, see `layer_effects`.
         truth: A batch, see `true_effects`.
         order: In which the prediction is composed.
         true_order: In which the data were; by default the same.
     """
     true = true_effects(truth, true_order or order)
     found = predicted_effects(pred, truth["original"], order)
-    columns = ("shadow", "light", "occlusion", "original")
     rows = torch.stack([effect.flatten() for effect in true.values()])
-    products = rows @ torch.stack([found[name].flatten() for name in columns]).T
-    return Leakage(tuple(true), columns, products, rows @ rows.T)
+    products = rows @ torch.stack([found[name].flatten() for name in PREDICTED]).T
+    return Leakage(tuple(true), PREDICTED, products, rows @ rows.T)

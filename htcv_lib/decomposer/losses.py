@@ -1,14 +1,13 @@
 """The losses of the reports on decomposition, as their code has them, and the distances they choose by name."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from htcv_lib.losses.similarity import WINDOW, similarity_maps
-
-# How far pictures are apart: the distances that the reports on decomposition choose by name, and robust ones.
 
 Distance = Callable[[Tensor, Tensor], Tensor]  # (pred, target) of one shape -> scalar >= 0; 0 is equality
 
@@ -75,6 +74,13 @@ def pair(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 def wide(values: Tensor) -> Tensor:
     """At least float32: a loss must not be summed in bfloat16."""
     return values if values.dtype == torch.float64 else values.float()
+
+
+def floats(pred: Any) -> Any:
+    """A tensor or a NamedTuple of tensors, at least float32; a field that is None stays so."""
+    if isinstance(pred, Tensor):
+        return wide(pred)
+    return pred._replace(**{name: wide(value) for name, value in pred._asdict().items() if value is not None})
 
 
 def as_pictures(values: Tensor) -> Tensor:
@@ -156,11 +162,9 @@ def weight_penalty(params: Iterable[Tensor]) -> Tensor:
     return torch.stack(squares).sum() if squares else torch.zeros(())
 
 
-# The losses of the reports on decomposition, as their code has them.
-#
-# Shapes: originals (B, 3, 1, H, W), views (B, 3, T, H, W), masks (B, 1, T, H, W), all in [0, 1]. Sums return the total
-# under "loss" and each weighted term by name. A mask that only chooses between two colours at a threshold gets no
-# gradient from the recomposition, whatever the loss.
+# The reports' losses. Originals are (B, 3, 1, H, W), views (B, 3, T, H, W), masks (B, 1, T, H, W), all in [0, 1]. Sums
+# return the total under "loss" and each weighted term by name. A mask that only chooses between two colours at a
+# threshold gets no gradient from the recomposition, whatever the loss.
 
 Terms = dict[str, Tensor]
 THRESHOLD = 0.5  # a mask below it shows the lit picture

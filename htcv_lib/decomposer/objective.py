@@ -1,17 +1,27 @@
-"""What networks that decompose a sequence of views minimize: at once, or stage by stage."""
+"""What networks that decompose a sequence of views minimize: at once, or stage by stage.
+
+An objective takes the network and a batch of named fields, all float32 in [0, 1]: image (B, 3, T, H, W), original
+(B, 3, 1, H, W), and where a stage needs them the pseudo-labels pseudo_relit (B, 3, T, H, W) and pseudo_mask
+(B, 1, T, H, W). It returns scalars: "loss" is minimized, the others are its weighted terms.
+
+Sources: "Tackling Decomposition Learning" (base loss, pre-training), "The final advances to the Decomposer model"
+(stages, pseudo-labels), and for what they leave open their code.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from htcv_lib.decomposer.layers import Decomposition, composed
 from htcv_lib.decomposer.losses import (
+    Terms,
     balanced_bce,
     base_loss,
     distance,
+    floats,
     frames_loss,
     joint_loss,
     regularised_loss,
@@ -21,17 +31,6 @@ from htcv_lib.decomposer.losses import (
 from htcv_lib.decomposer.set_losses import labelled_loss, matched_loss, unlabelled_loss
 from htcv_lib.training.phase import Batch
 
-# What networks that decompose a sequence of views minimize: at once, or stage by stage.
-#
-# An objective takes the network and a batch of named fields, all float32 in [0, 1]: image (B, 3, T, H, W), original
-# (B, 3, 1, H, W), and where a stage needs them the pseudo-labels pseudo_relit (B, 3, T, H, W) and pseudo_mask
-# (B, 1, T, H, W). It returns scalars: "loss" is minimized, the others are its weighted terms. Nothing here knows a
-# network: a prediction has the fields and methods of `Decomposition` in `htcv_lib.models`.
-#
-# Sources: "Tackling Decomposition Learning" (base loss, pre-training), "The final advances to the Decomposer model"
-# (stages, pseudo-labels), and for what they leave open their code.
-
-Terms = dict[str, Tensor]
 LIGHT_LAST = "light_last"
 
 
@@ -84,6 +83,11 @@ def set_objective(model: nn.Module, batch: Batch, labels: bool = True, **weights
     return (labelled_loss if labels else unlabelled_loss)(floats(model(batch["image"])), batch, **weights)
 
 
+def matched_objective(model: nn.Module, batch: Batch, **weights: float) -> Terms:
+    """Every layer of the reports' own formula against its label; see `matched_loss`, also for `weights`."""
+    return matched_loss(floats(model(batch["image"])), batch, **weights)
+
+
 def original_objective(model: nn.Module, batch: Batch, metric: str = "mae") -> Terms:
     """Stage "original": the clean picture against the true one."""
     pred = floats(model(batch["image"], heads=("original",)))
@@ -98,8 +102,7 @@ def lighting_objective(model: nn.Module, batch: Batch, metric: str = "mae", orde
         target: Field (B, 3, T, H, W) to reach.
     """
     pred = floats(model(batch["image"], heads=("lighting",)))
-    relit = pred._replace(original=batch["original"]).relit(order)
-    return {"loss": distance(metric)(relit, batch[target])}
+    return {"loss": distance(metric)(lit_picture(pred, batch, "true", order), batch[target])}
 
 
 def mask_objective(model: nn.Module, batch: Batch, target: str = "pseudo_mask", weighted: bool = True) -> Terms:
@@ -133,19 +136,14 @@ def rgb_objective(model: nn.Module, batch: Batch, version: int = 1, source: str 
     """
     if version not in (1, 2) or source not in ("predicted", "true"):
         raise ValueError(f"version is 1 or 2 and source predicted or true, got {version!r} and {source!r}")
-    if version == 1:
-        heads = ("occlusion",)
-    else:
-        heads = ("lighting", "occlusion") if source == "true" else ("original", "lighting", "occlusion")
-    pred = floats(model(batch["image"], heads=heads))
+    drawn = ("original",) if version == 2 and source == "predicted" else ()
+    lit = ("lighting",) if version == 2 else ()
+    pred = floats(model(batch["image"], heads=(*drawn, *lit, "occlusion")))
     if version == 1:
         behind = batch["pseudo_relit"]
     else:
-        behind = (pred._replace(original=batch["original"]) if source == "true" else pred).relit(order)
-    if soft:
-        recomposed = torch.lerp(behind, pred.occlusion, pred.mask.expand_as(behind))
-    else:
-        recomposed = torch.where(pred.mask < threshold, behind, pred.occlusion)
+        behind = lit_picture(pred, batch, source, order)
+    recomposed = composed(behind, pred.occlusion, pred.mask, not soft, threshold)
     return rgb_loss(recomposed, batch["image"], pred.mask, pred.mask_logits, batch.get("pseudo_mask"), binary_weight,
                     decay_weight, metric, decay)
 
@@ -160,8 +158,13 @@ def joint_objective(model: nn.Module, batch: Batch, order: str = LIGHT_LAST, sou
     if source not in ("predicted", "true"):
         raise ValueError(f"source is predicted or true, got {source!r}")
     pred = floats(model(batch["image"]))
-    behind = pred._replace(original=batch["original"]) if source == "true" else pred
-    return joint_loss(behind.relit(order), pred.mask, pred.original, batch["original"], batch["image"], **settings)
+    relit = lit_picture(pred, batch, source, order)
+    return joint_loss(relit, pred.mask, pred.original, batch["original"], batch["image"], **settings)
+
+
+def lit_picture(pred: Decomposition, batch: Batch, source: str, order: str) -> Tensor:
+    """The "predicted" or the "true" clean picture under the predicted shadow and light, (B, 3, T, H, W)."""
+    return (pred._replace(original=batch["original"]) if source == "true" else pred).relit(order)
 
 
 OBJECTIVES: Mapping[str, Callable[..., Terms]] = {
@@ -185,22 +188,9 @@ def stage_objective(stage: str, **settings: Any) -> Callable[[nn.Module, Batch],
     return partial(OBJECTIVES[stage], **settings)
 
 
-def floats(pred: Any) -> Any:
-    """A NamedTuple of tensors in float32, also under autocast; None stays None."""
-    return pred._replace(**{name: value.float() for name, value in pred._asdict().items() if value is not None})
-
-
 def with_penalty(terms: Terms, model: nn.Module, weight: float) -> Terms:
     """The terms, and the weighted sum of squares of all weights under "weights" if there is a weight."""
     if not weight:
         return terms
     penalty = weight * weight_penalty(model.parameters())
     return {**terms, "loss": terms["loss"] + penalty, "weights": penalty}
-
-
-# Training with every layer known, which only generated sequences allow.
-
-
-def matched_objective(model: nn.Module, batch: Batch, **weights: float) -> dict[str, Tensor]:
-    """Every layer of the reports' own formula against its label; see `matched_loss`, also for `weights`."""
-    return matched_loss(floats(model(batch["image"])), batch, **weights)

@@ -1,18 +1,21 @@
 """All scores of a decomposed sequence, layer by layer: the common judges of every network and baseline."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
+from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
-from htcv_lib.decomposer.leakage import Leakage, leakage_matrix
-from htcv_lib.decomposer.objective import LIGHT_LAST, floats
+from htcv_lib.decomposer.layers import Layers
+from htcv_lib.decomposer.leakage import PREDICTED, Leakage, leakage_matrix
+from htcv_lib.decomposer.losses import floats
+from htcv_lib.decomposer.objective import LIGHT_LAST
 from htcv_lib.image import LUMINANCE, grey, linear, ssim_map
 from htcv_lib.metrics.pictures import image_ssim, psnr_of
 from htcv_lib.metrics.segmentation import mask_dice, mask_iou
-from htcv_lib.training.device import autocast, in_mode
+from htcv_lib.training.evaluate import mean_scores, score_batches
 from htcv_lib.training.phase import Batch
 
 # What a collapse looks like: pictures without contrast, and masks that have decided everywhere alike.
@@ -131,8 +134,8 @@ def centred(values: Tensor, where: Tensor) -> Tensor:
 def average_precision(score: Tensor, target: Tensor) -> Tensor:
     r"""Area under the steps of the precision-recall curve, :math:`\sum_k (R_k - R_{k-1}) P_k`, of each sequence.
 
-    The definition of scikit-learn: one step per distinct score, no interpolation. A score that knows nothing gets the
-    share of positives.
+    By scikit-learn: one step per distinct score, no interpolation. A score that knows nothing gets the share of
+    positives.
 
     Args:
         score: (B, ...), higher is more positive; values that are equal share a step.
@@ -143,43 +146,15 @@ def average_precision(score: Tensor, target: Tensor) -> Tensor:
     if score.shape != target.shape:
         raise ValueError(f"score and target differ in shape: {tuple(score.shape)}, {tuple(target.shape)}")
     positive = target if target.dtype == torch.bool else target > 0.5
-    rows = [one_average(*row) for row in zip(score.detach().flatten(1), positive.flatten(1), strict=True)]
-    return torch.stack(rows) if rows else torch.zeros(0, dtype=torch.float64)
+    rows = [average_precision_score(there, values) if there.any() else math.nan for there, values in
+            zip(positive.flatten(1).cpu().numpy(), score.detach().flatten(1).cpu().numpy(), strict=True)]
+    return torch.tensor(rows, dtype=torch.float64, device=score.device)
 
 
-def one_average(score: Tensor, positive: Tensor) -> Tensor:
-    """`average_precision` of one row, (N,) and (N,) bool -> scalar."""
-    ranked, order = score.sort(descending=True)
-    found = positive[order].double().cumsum(0)  # true positives among the first k
-    last = torch.ones_like(positive)
-    last[:-1] = ranked[1:] != ranked[:-1]  # the last of equal scores ends a step
-    hits = found[last]
-    precision = hits / (last.nonzero()[:, 0] + 1)
-    step = hits.diff(prepend=hits.new_zeros(1)) / found[-1]
-    return torch.where(found[-1] > 0, (step * precision).sum(), math.nan)
-
-
-# All scores of a decomposed sequence, layer by layer: the common judges of every network and baseline.
-#
-# A prediction is anything with the fields and methods of `Decomposition`, or of `SetDecomposition`, which has a
-# `highlight` besides. Truth is a batch; what it does not know has no score.
+# All scores of a sequence. Truth is a batch; what it does not know has no score.
 
 OCCLUDED = 0.5  # share of a pixel above which it counts as occluded
 DIM = 1e-3  # added to luminances before their ratio
-
-
-class Predicted(Protocol):
-    """What is judged; see above."""
-
-    original: Tensor
-    light: Tensor
-    shadow: Tensor
-    occlusion: Tensor
-    mask: Tensor
-
-    def relit(self, order: str = "light_last") -> Tensor: ...
-
-    def recompose(self, hard: bool = True, threshold: float = 0.5, order: str = "light_last") -> Tensor: ...
 
 
 @torch.no_grad()
@@ -197,7 +172,7 @@ def score_original(original: Tensor, true_original: Tensor) -> dict[str, Tensor]
 
 
 @torch.no_grad()
-def score_decomposition(pred: Predicted, truth: Mapping[str, Tensor], order: str = "light_last",
+def score_decomposition(pred: Layers, truth: Mapping[str, Tensor], order: str = "light_last",
                         hard: bool = True) -> dict[str, Tensor]:
     """Every score of every sequence that the truth allows, (B,) float64 each; NaN where a sequence has none.
 
@@ -221,7 +196,9 @@ def score_decomposition(pred: Predicted, truth: Mapping[str, Tensor], order: str
     image = truth["image"]
     occluded = truth["mask"] > OCCLUDED if "mask" in truth else torch.zeros_like(image[:, :1], dtype=torch.bool)
     scores = score_original(pred.original, truth["original"]) if "original" in truth else {}
-    scores |= light_scores(pred, truth, ~occluded, order)
+    added = {} if hasattr(pred, "highlight") else {"shadow": pred.shadow, "light": pred.light}
+    irradiance = implied_irradiance(pred, order) if "irradiance" in truth else None
+    scores |= light_scores(added, irradiance, truth, ~occluded)
     if "mask" in truth:
         scores |= {"mask_iou": mask_iou(pred.mask, truth["mask"]), "mask_f1": mask_dice(pred.mask, truth["mask"]),
                    "mask_auprc": average_precision(pred.mask, occluded)}
@@ -236,30 +213,44 @@ def score_decomposition(pred: Predicted, truth: Mapping[str, Tensor], order: str
     return scores
 
 
-def light_scores(pred: Predicted, truth: Mapping[str, Tensor], visible: Tensor, order: str) -> dict[str, Tensor]:
-    """The scores of shadow, light and irradiance; see `score_decomposition`. `visible`: (B, 1, T, H, W) bool."""
+def light_scores(added: Mapping[str, Tensor], irradiance: Tensor | None, truth: Mapping[str, Tensor],
+                 visible: Tensor) -> dict[str, Tensor]:
+    """The scores of shadow, light and irradiance that the truth allows; see `score_decomposition`.
+
+    Args:
+        added: shadow and light of the reports' formula, (B, 1, T, H, W), or nothing.
+        irradiance: (B, 3, T, H, W), needed where the truth knows it.
+        visible: (B, 1, T, H, W) bool.
+    """
     scores = {}
-    if not hasattr(pred, "highlight"):
-        for name in ("shadow", "light"):
-            if name in truth:
-                scores |= {f"{name}_mae": layer_mae(getattr(pred, name), truth[name], visible),
-                           f"{name}_correlation": layer_correlation(getattr(pred, name), truth[name], visible)}
+    for name, layer in added.items():
+        if name in truth:
+            scores |= {f"{name}_mae": layer_mae(layer, truth[name], visible),
+                       f"{name}_correlation": layer_correlation(layer, truth[name], visible)}
     if "irradiance" in truth and "original" in truth:
-        found = irradiance_scores(implied_irradiance(pred, order), truth["irradiance"], truth["original"], visible)
+        found = irradiance_scores(irradiance, truth["irradiance"], truth["original"], visible)
         scores |= {f"irradiance_{name}": values for name, values in found.items()}
     return scores
 
 
-def implied_irradiance(pred: Predicted, order: str = "light_last") -> Tensor:
+def implied_irradiance(pred: Layers, order: str = "light_last") -> Tensor:
     """The light that a prediction lets fall on its clean picture, linear: (B, 3, T, H, W) float64.
 
-    shadow * light, if the prediction says so itself (it has a `highlight`). Otherwise the ratio of luminances of the
-    lit and the clean picture, each raised by 0.001, the same in all channels.
+    shadow * light, if the prediction says so itself (it has a `highlight`), otherwise `relighting`.
     """
     if hasattr(pred, "highlight"):
         return pred.shadow.double() * pred.light.double()
-    lit, clean = (grey(linear(values.double().clamp(0, 1)), LUMINANCE) for values in (pred.relit(order), pred.original))
-    return ((lit + DIM) / (clean + DIM)).expand(-1, 3, -1, -1, -1)
+    return relighting(pred.relit(order), pred.original)
+
+
+def relighting(lit: Tensor, original: Tensor) -> Tensor:
+    """Luminance of a lit over that of a clean picture, each raised by 0.001: (B, 3, T, H, W) float64, channels alike.
+
+    Args:
+        lit: (B, 3, T, H, W); original: (B, 3, 1, H, W), sRGB, clipped to [0, 1].
+    """
+    above, below = (grey(linear(values.double().clamp(0, 1)), LUMINANCE) for values in (lit, original))
+    return ((above + DIM) / (below + DIM)).expand(-1, 3, -1, -1, -1)
 
 
 def views_ssim_map(pred: Tensor, target: Tensor) -> Tensor:
@@ -269,39 +260,32 @@ def views_ssim_map(pred: Tensor, target: Tensor) -> Tensor:
     return maps.unflatten(0, (batch, -1)).transpose(1, 2)
 
 
-# What networks that decompose a sequence say of a set, and their scores: of each sequence, and as means.
+# What networks say of a set, and their scores: of each sequence, and as means.
 
 Predict = Callable[[Tensor], Any]  # image (B, 3, T, H, W) -> layers, or pictures (B, 3, T or 1, H, W)
 
 
-def predictions(predict: Predict, batches: Iterable[Batch], amp: bool | None) -> Iterator[tuple[Batch, Any]]:
-    """Batch and prediction, float32 and without a graph, one after the other; networks predict in evaluation mode.
-
-    Errors: ValueError if there are no batches.
-    """
+def score_predictions(score: Callable[[Any, Batch], Mapping[str, Tensor]], predict: Predict, batches: Iterable[Batch],
+                      amp: bool | None = None) -> dict[str, Tensor]:
+    """`score_batches` of predictions in float32: `score(prediction, batch)`. Networks predict in evaluation mode."""
     model = predict if isinstance(predict, nn.Module) else None
-    count = 0
-    for batch in batches:
-        with torch.no_grad(), in_mode(False, model), autocast(batch["image"].device, amp):
-            pred = predict(batch["image"])
-        count += 1
-        yield batch, pred.float() if isinstance(pred, Tensor) else floats(pred)
-    if not count:
-        raise ValueError("no batches to predict on")
+    return score_batches(lambda batch: score(floats(predict(batch["image"])), batch), batches, model, amp=amp)
 
 
 def predict_decomposition(model: Predict, batches: Iterable[Batch], amp: bool | None = None) -> Any:
     """The layers of every sequence in the order of the batches: what the model returns, its fields (N, ...) float32 on
     the CPU, one that is None stays so. Pictures (B, 3, T, H, W) of other networks become one tensor in the same way.
-
-    Args:
-        amp: bfloat16 autocast; by default on CUDA only.
     """
-    parts = [to_cpu(pred) for _, pred in predictions(model, batches, amp)]
-    if isinstance(parts[0], Tensor):
-        return torch.cat(parts)
-    fields = zip(*parts, strict=True)
-    return type(parts[0])(*(None if field[0] is None else torch.cat(field) for field in fields))
+    last = None
+
+    def fields(pred: Any, batch: Batch) -> dict[str, Tensor]:
+        nonlocal last
+        last = pred
+        known = {"pictures": pred} if isinstance(pred, Tensor) else pred._asdict()
+        return {name: values for name, values in known.items() if values is not None}
+
+    found = score_predictions(fields, model, batches, amp)
+    return found["pictures"] if isinstance(last, Tensor) else last._replace(**found)
 
 
 def score_sequences(model: Predict, batches: Iterable[Batch], order: str = LIGHT_LAST, hard: bool = True,
@@ -312,12 +296,15 @@ def score_sequences(model: Predict, batches: Iterable[Batch], order: str = LIGHT
         batches: Of the whole truth that is known, in order.
         order, hard: Of the composition; `hard=False` for networks trained with soft masks.
     """
-    return gathered(score_decomposition(pred, batch, order, hard) for batch, pred in predictions(model, batches, amp))
+    return score_predictions(lambda pred, batch: score_decomposition(pred, batch, order, hard), model, batches, amp)
 
 
 def evaluate_decomposition(model: Predict, batches: Iterable[Batch], order: str = LIGHT_LAST, hard: bool = True,
                            amp: bool | None = None) -> dict[str, float]:
-    """Means over sequences of `score_sequences`; see `mean_scores`."""
+    """Means of `score_sequences` over the sequences that have each score; see `mean_scores`.
+
+    A PSNR is the mean of the sequences' decibels, infinite with one perfect picture.
+    """
     return mean_scores(score_sequences(model, batches, order, hard, amp))
 
 
@@ -328,27 +315,37 @@ def evaluate_original(predict: Predict, batches: Iterable[Batch], amp: bool | No
         predict: A baseline, a function or network that returns pictures, or one that returns layers. Of several
             pictures (B, 3, T, H, W) the mean counts, as in the first report.
     """
-    return mean_scores(gathered(
-        score_original((pred if isinstance(pred, Tensor) else pred.original).mean(dim=2, keepdim=True),
-                       batch["original"])
-        for batch, pred in predictions(predict, batches, amp)))
+    def score(pred: Any, batch: Batch) -> dict[str, Tensor]:
+        return score_original(clean_pictures(pred).mean(dim=2, keepdim=True), batch["original"])
+
+    return mean_scores(score_predictions(score, predict, batches, amp))
+
+
+def clean_pictures(pred: Any) -> Tensor:
+    """(B, 3, T or 1, H, W): the original of layers, or the pictures themselves."""
+    return pred if isinstance(pred, Tensor) else pred.original
 
 
 def leakage_of(model: Predict, batches: Iterable[Batch], order: str = LIGHT_LAST, true_order: str | None = None,
                hard: bool = True, amp: bool | None = None) -> Leakage:
-    """Leakage over a whole set, see `leakage_matrix`: `.entries()` for a record, from which `leakage_table` of
-    `htcv_lib.figures` makes the matrix.
+    """Leakage over a whole set, see `leakage_matrix`: `.entries()` for a record, from which `leakage_table` makes the
+    matrix.
 
     Args:
         hard: Cut the mask at one half, as such networks compose; `hard=False` for networks trained with soft masks.
     """
-    total = None
-    for batch, pred in predictions(model, batches, amp):
+    true = ()
+
+    def sums(pred: Layers, batch: Batch) -> dict[str, Tensor]:
+        nonlocal true
         if hard:
             pred = pred._replace(mask=(pred.mask > 0.5).to(pred.mask.dtype))
         found = leakage_matrix(pred, batch, order, true_order)
-        total = found if total is None else total + found
-    return Leakage(total.true, total.predicted, total.products.cpu(), total.overlaps.cpu())
+        true = found.true
+        return {"products": found.products[None], "overlaps": found.overlaps[None]}  # a row for each batch
+
+    found = score_predictions(sums, model, batches, amp)
+    return Leakage(true, PREDICTED, found["products"].sum(dim=0), found["overlaps"].sum(dim=0))
 
 
 def constancy_of(model: Predict, batches: Iterable[Batch], amp: bool | None = None) -> dict[str, float]:
@@ -357,50 +354,20 @@ def constancy_of(model: Predict, batches: Iterable[Batch], amp: bool | None = No
     That is the contrast of the predicted clean pictures (of all pictures, for networks that return several) over that
     of the true ones, of the whole set: 1 is right, 0 is grey.
     """
-    rows, made, true = [], 0.0, 0.0
-    for batch, pred in predictions(model, batches, amp):
-        rows.append(constancy(pred))
-        made += float(contrast(pred if isinstance(pred, Tensor) else pred.original).mean(dim=(1, 2)).sum())
-        true += float(contrast(batch["original"]).mean(dim=(1, 2)).sum())
-    return mean_scores(gathered(rows)) | {"relative_contrast": made / true if true > 0 else math.nan}
+    def score(pred: Any, batch: Batch) -> dict[str, Tensor]:
+        return constancy(pred) | {"made": contrast(clean_pictures(pred)).mean(dim=(1, 2)),
+                                  "true": contrast(batch["original"]).mean(dim=(1, 2))}
+
+    found = score_predictions(score, model, batches, amp)
+    made, true = float(found.pop("made").sum()), float(found.pop("true").sum())
+    return mean_scores(found) | {"relative_contrast": made / true if true > 0 else math.nan}
 
 
 def evaluate_objective(objective: Callable[[nn.Module, Batch], Mapping[str, Tensor]], model: nn.Module,
                        batches: Iterable[Batch], amp: bool | None = None) -> dict[str, float]:
     """"loss" and the other terms of an objective on a set that is not trained on: means over sequences.
 
-    A term that sums over its batch depends on the batch size, as in training.
+    A term that sums over its batch depends on the batch size, as in training; one NaN makes the mean NaN.
     """
-    totals, count = {}, 0
-    with torch.no_grad(), in_mode(False, model):
-        for batch in batches:
-            size = len(batch["image"])
-            with autocast(batch["image"].device, amp):
-                terms = objective(model, batch)
-            for name, value in terms.items():
-                totals[name] = totals.get(name, 0) + value.double() * size
-            count += size
-    if not count:
-        raise ValueError("no batches to evaluate")
-    return {name: float(value) / count for name, value in totals.items()}
-
-
-def mean_scores(scores: Mapping[str, Tensor]) -> dict[str, float]:
-    """The mean of each score (N,) over the sequences that have it; a score that none has is absent.
-
-    A PSNR is the mean of the sequences' decibels, infinite with one perfect picture.
-    """
-    return {name: float(values.nanmean()) for name, values in scores.items() if not bool(values.isnan().all())}
-
-
-def gathered(rows: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Scores (B,) of several batches as (N,) on the CPU."""
-    rows = [{name: values.cpu() for name, values in row.items()} for row in rows]
-    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
-
-
-def to_cpu(pred: Any) -> Any:
-    """A tensor or a NamedTuple of tensors on the CPU."""
-    if isinstance(pred, Tensor):
-        return pred.cpu()
-    return pred._replace(**{name: value.cpu() for name, value in pred._asdict().items() if value is not None})
+    terms = score_batches(lambda batch: objective(model, batch), batches, model, amp=amp)
+    return {name: float(values.double().mean()) for name, values in terms.items()}

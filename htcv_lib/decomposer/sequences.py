@@ -1,8 +1,9 @@
 """Sequences of views in memory with what is known of their layers: generated, and physically rendered."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -12,15 +13,13 @@ from torch import Tensor
 
 from htcv_lib.data.files import cached_arrays, fetch, read_members, split_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
-from htcv_lib.data.textures import Textures, load_textures
+from htcv_lib.data.textures import load_textures
 from htcv_lib.decomposer.paintings.lit import LitSequence, LitSequences
 from htcv_lib.decomposer.paintings.matched import MatchedSequence, MatchedSequences
-from htcv_lib.image import Size, area_average, decode_picture, linear, shrunk, srgb, to_levels
+from htcv_lib.image import Size, area_average, decode_picture, in_unit, linear, shrunk, srgb, to_levels
 
-# Sequences of views of one picture, with what is known of their layers, in memory; `FieldBatches` cuts the batches.
-#
-# T views per sequence, channels before time. Different collections know different layers: a field that nobody knows is
-# None, and no batch has it.
+# T views per sequence, channels before time; `FieldBatches` cuts the batches. Different collections know different
+# layers: a field that nobody knows is None, and no batch has it.
 
 FIELDS = {  # attribute of the set -> name in a batch
     "images": "image", "originals": "original", "masks": "mask", "occlusions": "occlusion",
@@ -102,8 +101,7 @@ class SequenceSet:
 # Pools of generated sequences of distorted views with their truth, in memory.
 #
 # Clean pictures and what covers the solids belong to one split of `identity_split`; none of them is in the rendered
-# test
-# sequences.
+# test sequences.
 
 VERSION = 1  # raise it when the same seed gives other sequences
 KINDS = ("physical", "matched", "matched_light_first")
@@ -133,47 +131,39 @@ def load_sequences(kind: str, split: str, count: int, size: int, views: int = 10
     given = [textures] if isinstance(textures, (str, Manifest)) else list(textures)
     manifests = [load_manifest(each) for each in given]
     bank = load_textures(manifests, split, size)
-    make = _maker(kind, bank, views, seed, device)
+    order = "light_first" if kind == "matched_light_first" else "light_last"
+    maker = (LitSequences(bank, views, seed, device=device) if kind == "physical"
+             else MatchedSequences(bank, order, views, seed, device))
     key = {"kind": f"sequences {kind}", "data": [each.digest for each in manifests], "split": split, "size": size,
            "views": views, "seed": seed, "generator": VERSION, "device": torch.device(device).type}
     blocks = []
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
-        blocks.append(cached_arrays({**key, "start": start, "stop": stop}, lambda a=start, b=stop: _block(make, a, b)))
+        blocks.append(cached_arrays({**key, "start": start, "stop": stop}, partial(_block, maker, start, stop)))
     fields = {name: torch.from_numpy(np.concatenate([block[name] for block in blocks])) for name in blocks[0]}
     names = [bank.names[i] for i in fields.pop("chosen").tolist()]
     return SequenceSet(**fields, names=names)
 
 
-def _maker(kind: str, bank: Textures, views: int, seed: int,
-           device: str | torch.device) -> Callable[[int], LitSequence | MatchedSequence]:
-    if kind == "physical":
-        return LitSequences(bank, views, seed, device=device).sequence
-    order = "light_first" if kind == "matched_light_first" else "light_last"
-    return MatchedSequences(bank, order, views, seed, device).sequence
-
-
-def _block(make: Callable[[int], LitSequence | MatchedSequence], start: int, stop: int) -> dict[str, np.ndarray]:
+def _block(maker: LitSequences | MatchedSequences, start: int, stop: int) -> dict[str, np.ndarray]:
     """Arrays of the sequences start ... stop - 1 by attribute of a `SequenceSet`, and `chosen`, (N,) int64."""
-    rows = [_stored(make(index)) for index in range(start, stop)]
+    rows = [_stored(maker.sequence(index)) for index in range(start, stop)]
     return {name: np.stack([row[name].cpu().numpy() for row in rows]) for name in rows[0]}
 
 
 def _stored(made: LitSequence | MatchedSequence) -> dict[str, Tensor]:
     """One sequence as kept: pictures and masks in 8 bits, light as float16."""
-    levels = {"images": made.image, "originals": made.original, "masks": made.mask, "occlusions": made.occlusion}
-    light = ({"irradiances": made.irradiance} if isinstance(made, LitSequence)
-             else {"shadows": made.shadow, "lights": made.light})
-    return ({name: to_levels(field) for name, field in levels.items()}
-            | {name: field.half() for name, field in light.items()} | {"chosen": torch.tensor(made.chosen)})
+    row = {f"{name}s": to_levels(getattr(made, name)) for name in ("image", "original", "mask", "occlusion")}
+    light = ("irradiance",) if isinstance(made, LitSequence) else ("shadow", "light")
+    row |= {f"{name}s": getattr(made, name).half() for name in light}
+    return row | {"chosen": torch.tensor(made.chosen)}
 
 
 # Sequences from a physical renderer with known clean picture, mask and irradiance: for validation and testing only.
 #
 # Blender's path tracer made them, with the parameter ranges of the public generator of SIDAR (Kwiatkowski et al., 2024,
 # arXiv:2305.12036): a glossy painting under one to four coloured lights, behind up to three solids of any material.
-# They
-# follow no formula of any model here. `data_manifests/render_sequences.py` makes more of them.
+# They follow no formula of any model here. `data_manifests/render_sequences.py` makes more of them.
 
 VIEWS = 10
 STORED = 8.0  # irradiance that is stored as white
@@ -221,17 +211,28 @@ def rendered_info(split: str, name: str | Manifest = "rendered_sequences") -> li
 
 def decode_sequence(files: Mapping[str, bytes], size: Size) -> dict[str, Tensor]:
     """The fields of a `SequenceSet` for one sequence, from its encoded files by stem ("gt", "0", "0-m" ...)."""
-    views = torch.stack([decode_picture(files[str(t)]) for t in range(VIEWS)], dim=1)  # (3, T, H, W) uint8
-    masks = torch.stack([decode_picture(files[f"{t}-m"], "L") for t in range(VIEWS)], dim=1).float() / 255
-    irradiance = torch.stack([decode_picture(files[f"{t}-irradiance"]) for t in range(VIEWS)], dim=1)
-    occlusions = occluder_light(linear(views), masks, size)
-    return {
-        "images": shrunk(views, size),
-        "originals": shrunk(decode_picture(files["gt"])[:, None], size),
-        "masks": to_levels(area_average(masks, size)),
-        "occlusions": to_levels(srgb(occlusions.clamp(0, 1))),
-        "irradiances": (STORED * area_average(linear(irradiance), size)).half(),
-    }
+    def frames(stem: str, mode: str = "RGB") -> Tensor:
+        return torch.stack([decode_picture(files[stem.format(t)], mode) for t in range(VIEWS)], dim=1)
+
+    row = reduced(frames("{}"), decode_picture(files["gt"]), frames("{}-m", "L"), size)
+    irradiance = STORED * area_average(linear(frames("{}-irradiance")), size)
+    return row | {"irradiances": irradiance.half()}
+
+
+def reduced(views: Tensor, original: Tensor, masks: Tensor | None, size: Size) -> dict[str, Tensor]:
+    """Fields of a `SequenceSet` for one sequence at another size, averaged over areas in linear light.
+
+    Args:
+        views: (3, T, H, W); original: (3, H, W); masks: (1, T, h, w) of solids, white on black, or None; all uint8.
+
+    Returns images, originals, and with masks also masks and occlusions.
+    """
+    row = {"images": shrunk(views, size), "originals": shrunk(original[:, None], size)}
+    if masks is not None:
+        covered = in_unit(masks)
+        row["masks"] = to_levels(area_average(covered, size))
+        row["occlusions"] = to_levels(srgb(occluder_light(linear(views), covered, size).clamp(0, 1)))
+    return row
 
 
 def occluder_light(light: Tensor, mask: Tensor, size: Size) -> Tensor:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from htcv_lib.decomposer.losses import as_pictures, charbonnier, distance, wide
+from htcv_lib.decomposer.layers import Decomposition, Layers, SetDecomposition
+from htcv_lib.decomposer.losses import as_pictures, charbonnier, distance, floats, wide
 from htcv_lib.image import linear
 from htcv_lib.losses.masks import bce_map, mask_bce_loss, mask_dice_loss
 
@@ -96,12 +96,7 @@ def directional_variation(values: Tensor, guide: Tensor | None, edge: float, dim
     return steps.mean()
 
 
-# The losses of the decomposition done well: soft masks, light that is multiplied and coloured, priors.
-#
-# A prediction is anything with the fields and the method below, for example a NamedTuple:
-# original (B, 3, 1, H, W), shadow (B, 1, T, H, W), occlusion (B, 3, T, H, W) and mask (B, 1, T, H, W) in [0, 1], light
-# (B, 3, T, H, W) >= 0, multiplied, highlight (B, 1, T, H, W) >= 0, added, mask_logits (B, 1, T, H, W) or None, and
-# `recompose(hard=False)`, the views (B, 3, T, H, W) that these explain.
+# The losses of the decomposition done well, of a `SetDecomposition`.
 
 DARK = 0.05  # added to light before its logarithm: below, a pixel shows next to nothing
 PRIORS = MappingProxyType({"shadow_smooth": 0.01, "light_smooth": 0.1, "highlight": 0.02, "exclusion": 0.01})
@@ -114,21 +109,7 @@ UNLABELLED = MappingProxyType({
 })
 
 
-class Prediction(Protocol):
-    """What is judged; see above."""
-
-    original: Tensor
-    light: Tensor
-    shadow: Tensor
-    occlusion: Tensor
-    mask: Tensor
-    mask_logits: Tensor | None
-    highlight: Tensor
-
-    def recompose(self, hard: bool = True) -> Tensor: ...
-
-
-def labelled_loss(pred: Prediction, batch: Mapping[str, Tensor], **weights: float) -> dict[str, Tensor]:
+def labelled_loss(pred: SetDecomposition, batch: Mapping[str, Tensor], **weights: float) -> dict[str, Tensor]:
     """Loss with every component known, for physical data.
 
     Terms, each >= 0; defaults of the weights in `LABELLED`, 0 leaves a term out. Of labels:
@@ -147,7 +128,7 @@ def labelled_loss(pred: Prediction, batch: Mapping[str, Tensor], **weights: floa
     Returns the total under "loss", and the weighted terms that sum to it.
     Errors: ValueError for a weight of another name, and for a field that a term needs and the batch lacks.
     """
-    pred, given = widened(pred), require(batch, "image", "original", "irradiance", "mask", "occlusion")
+    pred, given = floats(pred), require(batch, "image", "original", "irradiance", "mask", "occlusion")
     mask = given["mask"]
     irradiance = (pred.shadow * pred.light + DARK).log()
     seen = (1 - mask) * (linear(given["original"]) * given["irradiance"] < 1)
@@ -161,7 +142,7 @@ def labelled_loss(pred: Prediction, batch: Mapping[str, Tensor], **weights: floa
     return weighted(terms, LABELLED, weights)
 
 
-def unlabelled_loss(pred: Prediction, batch: Mapping[str, Tensor], **weights: float) -> dict[str, Tensor]:
+def unlabelled_loss(pred: SetDecomposition, batch: Mapping[str, Tensor], **weights: float) -> dict[str, Tensor]:
     """Loss without labels of components: the clean picture, the views, and priors.
 
     Terms as `labelled_loss`, without irradiance, mask_bce, mask_dice and occlusion, and instead with entropy and area
@@ -175,7 +156,7 @@ def unlabelled_loss(pred: Prediction, batch: Mapping[str, Tensor], **weights: fl
 
     Returns the total under "loss", and the weighted terms that sum to it. Errors: as `labelled_loss`.
     """
-    pred, given = widened(pred), require(batch, "image", "original")
+    pred, given = floats(pred), require(batch, "image", "original")
     terms = common_terms(pred, given) | {
         "entropy": lambda: mask_prior(pred.mask, entropy_weight=1)["entropy"],
         "area": lambda: mask_prior(pred.mask, area_weight=1)["area"],
@@ -183,13 +164,19 @@ def unlabelled_loss(pred: Prediction, batch: Mapping[str, Tensor], **weights: fl
     return weighted(terms, UNLABELLED, weights)
 
 
-def common_terms(pred: Prediction, given: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
-    """The terms that need no labels of components, not yet computed."""
-    light = (pred.light + DARK).log()
+def picture_terms(pred: Layers, given: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
+    """The terms of the clean picture and of the views, softly recomposed; not yet computed."""
     return {
         "original": lambda: charbonnier(pred.original, given["original"]),
         "structure": lambda: distance("ssim")(pred.original, given["original"]),
         "recomposition": lambda: charbonnier(pred.recompose(hard=False), given["image"]),
+    }
+
+
+def common_terms(pred: SetDecomposition, given: Mapping[str, Tensor]) -> dict[str, Callable[[], Tensor]]:
+    """The terms that need no labels of components, not yet computed."""
+    light = (pred.light + DARK).log()
+    return picture_terms(pred, given) | {
         "shadow_smooth": lambda: smoothness(pred.shadow),
         "light_smooth": lambda: smoothness(light),
         "highlight": lambda: sparsity(pred.highlight),
@@ -213,34 +200,13 @@ def require(batch: Mapping[str, Tensor], *names: str) -> dict[str, Tensor]:
     return {name: wide(batch[name]) for name in names}
 
 
-def widened(pred: Prediction) -> Prediction:
-    """The prediction in float32 or wider: transfer curves and logarithms suffer in bfloat16."""
-    if not hasattr(pred, "_asdict"):
-        return pred
-    return pred._replace(**{name: wide(value) for name, value in pred._asdict().items() if value is not None})
-
-
 # The loss with every layer known, for the reports' own formula: light is added, shadow multiplies.
 
 MATCHED = MappingProxyType({"original": 1.0, "structure": 0.1, "recomposition": 1.0, "shadow": 1.0, "light": 1.0,
                             "mask_bce": 0.1, "mask_dice": 0.1, "occlusion": 0.5})
 
 
-class MatchedPrediction(Protocol):
-    """Layers as in `Decomposition`: original (B, 3, 1, H, W), light, shadow and mask (B, 1, T, H, W), occlusion
-    (B, 3, T, H, W), in [0, 1], mask_logits (B, 1, T, H, W)."""
-
-    original: Tensor
-    light: Tensor
-    shadow: Tensor
-    occlusion: Tensor
-    mask: Tensor
-    mask_logits: Tensor
-
-    def recompose(self, hard: bool = True) -> Tensor: ...
-
-
-def matched_loss(pred: MatchedPrediction, batch: Mapping[str, Tensor], **weights: float) -> dict[str, Tensor]:
+def matched_loss(pred: Decomposition, batch: Mapping[str, Tensor], **weights: float) -> dict[str, Tensor]:
     """Every layer against its label.
 
     Terms, each >= 0, 0 for what is labelled right (cross-entropy: for a mask that is sure of it); weights by default
@@ -254,13 +220,10 @@ def matched_loss(pred: MatchedPrediction, batch: Mapping[str, Tensor], **weights
     Returns the total under "loss", and the weighted terms that sum to it.
     Errors: ValueError for a weight of another name, and for a field that the batch lacks.
     """
-    pred = widened(pred)
+    pred = floats(pred)
     given = require(batch, "image", "original", "shadow", "light", "mask", "occlusion")
     mask = given["mask"]
-    terms = {
-        "original": lambda: charbonnier(pred.original, given["original"]),
-        "structure": lambda: distance("ssim")(pred.original, given["original"]),
-        "recomposition": lambda: charbonnier(pred.recompose(hard=False), given["image"]),
+    terms = picture_terms(pred, given) | {
         "shadow": lambda: charbonnier(pred.shadow, given["shadow"], weight=1 - mask),
         "light": lambda: charbonnier(pred.light, given["light"], weight=1 - mask),
         "mask_bce": lambda: F.binary_cross_entropy_with_logits(pred.mask_logits, mask),

@@ -16,10 +16,8 @@ from htcv_lib.image import linear, srgb
 #
 # No convolution runs along the views, and all that passes between them is their mean and maximum, so their order cannot
 # matter (Zaheer et al., 2017, arXiv:1703.06114). Pooling over frames at every resolution is how Aittala and Durand
-# (2018,
-# doi 10.1007/978-3-030-01237-3_45) deblur bursts. Group normalization takes its statistics over the whole set: which
-# view
-# is darker than the others is not normalized away.
+# (2018, doi 10.1007/978-3-030-01237-3_45) deblur bursts. Group normalization takes its statistics over the whole set:
+# which view is darker than the others is not normalized away.
 
 GROUPS = 8
 
@@ -101,10 +99,9 @@ def enlarged(x: Tensor, scale: int, mode: str = "bilinear") -> Tensor:
 # Decomposition done well: the views are a set, light multiplies and has a colour, and the mask mixes.
 #
 # Unlike the reports' Decomposer: the order of the views cannot matter (Zaheer et al., 2017, arXiv:1703.06114); the
-# clean
-# picture is an attention-weighted mean over the views of each pixel's own colours (attention as pooling: Ilse et al.,
-# 2018, arXiv:1802.04712), so that copying an unspoilt pixel is easy; shadow and light are drawn small and enlarged,
-# because they are smooth; and what stands in front starts as a copy of the view, which shows it.
+# clean picture is an attention-weighted mean over the views of each pixel's own colours (attention as pooling: Ilse et
+# al., 2018, arXiv:1802.04712), so that copying an unspoilt pixel is easy; shadow and light are drawn small and
+# enlarged, because they are smooth; and what stands in front starts as a copy of the view, which shows it.
 
 SHADOW_LEVEL = 2  # drawn at a quarter of the size
 LIGHT_LEVEL = 3  # and at an eighth

@@ -12,15 +12,13 @@ from torch import Tensor
 
 from htcv_lib.data.files import fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
-from htcv_lib.decomposer.sequences import SequenceSet, occluder_light
-from htcv_lib.image import Size, area_average, decode_picture, height_width, linear, shrunk, srgb, to_levels
+from htcv_lib.decomposer.sequences import SequenceSet, reduced
+from htcv_lib.image import Size, decode_picture, height_width, shrunk
 
-# SIDAR (earlier SIAR) as its authors store it: one folder per sequence with `gt.png` and numbered views.
-#
-# A folder holds `gt.png` (the clean picture), `0.png` ... `9.png` (the distorted views) and, in the part made for
-# evaluation, `0-m.png` ... `9-m.png` (solids white on black). M. Kwiatkowski, S. Matern, O. Hellwich, "SIDAR: Synthetic
-# Image Dataset for Alignment & Restoration", VISAPP 2024, arXiv:2305.12036. Facts of the layout: the public code of
-# Decomposer (arXiv:2311.16829).
+# SIDAR (earlier SIAR) as its authors store it, a folder for each sequence, which holds `gt.png` (the clean picture),
+# `0.png` ... `9.png` (the distorted views) and, in the part made for evaluation, `0-m.png` ... `9-m.png` (solids white
+# on black). M. Kwiatkowski, S. Matern, O. Hellwich, "SIDAR: Synthetic Image Dataset for Alignment & Restoration",
+# VISAPP 2024, arXiv:2305.12036. Facts of the layout: the public code of Decomposer (arXiv:2311.16829).
 
 SHARES = {"train": 0.8, "val": 0.1, "test": 0.1}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -104,8 +102,6 @@ def _order(name: str) -> tuple[bool, int, str]:
     return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)
 
 
-# Sequences of SIDAR: a folder in the authors' layout, and the two real sequences of the data pack.
-#
 # All pictures are averaged over areas in linear light and squashed to the size asked for; the reports did not resize,
 # except for the evaluation part.
 
@@ -147,12 +143,8 @@ class SidarFolder:
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         files = sequence_files(self.places[index], self.views)
         views = torch.stack([_read(path) for path in files.views], dim=1)  # (3, T, H, W)
-        row = {"images": shrunk(views, self.size), "originals": shrunk(_read(files.original)[:, None], self.size)}
-        if files.masks is not None:
-            masks = torch.stack([_read(path, "L") for path in files.masks], dim=1).float() / 255
-            row["masks"] = to_levels(area_average(masks, self.size))
-            row["occlusions"] = to_levels(srgb(occluder_light(linear(views), masks, self.size).clamp(0, 1)))
-        return row
+        masks = None if files.masks is None else torch.stack([_read(path, "L") for path in files.masks], dim=1)
+        return reduced(views, _read(files.original), masks, self.size)
 
 
 def load_sidar_folder(folder: str | Path, size: Size, split: str = "train", limit: int | None = None,

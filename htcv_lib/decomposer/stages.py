@@ -8,27 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from htcv_lib.decomposer.layers import Layers
 from htcv_lib.decomposer.objective import stage_objective
-from htcv_lib.decomposer.scores import (
-    Predict,
-    Predicted,
-    gathered,
-    layer_correlation,
-    mean_scores,
-    predictions,
-    views_ssim_map,
-)
+from htcv_lib.decomposer.scores import Predict, layer_correlation, score_predictions, views_ssim_map
 from htcv_lib.image import LUMINANCE, grey, in_unit, linear
 from htcv_lib.metrics.pictures import psnr_of
 from htcv_lib.metrics.segmentation import mask_iou
 from htcv_lib.training.distributed import averaged
+from htcv_lib.training.evaluate import mean_scores
 from htcv_lib.training.history import History
 from htcv_lib.training.loop import fit
-from htcv_lib.training.optim import make_optimizer, make_schedule, plateau
+from htcv_lib.training.optim import make_optimizer, make_schedule
 from htcv_lib.training.phase import Batch, Phase
-
-# Training in stages: each trains its part of a network, and hands its weights on to the next.
 
 Freeze = Callable[[nn.Module, str], Any]  # leaves trainable what the stage of that name trains
 
@@ -70,7 +63,7 @@ def train_stage(model: nn.Module, stage: Stage, batches: Iterable[Batch], freeze
 
     Args:
         freeze: Called with the model and the stage's name before the optimizer is made, for example `freeze_for` of
-            `htcv_lib.models`. What it froze must stay in evaluation mode though `fit` calls `train()`.
+            `heads`. What it froze must stay in evaluation mode though `fit` calls `train()`.
         evaluate: As in `fit`.
         wrap: Makes of the frozen model what the objective calls: `Group.wrap` on several processes.
         more: Further arguments of `fit`: seed, checkpoint, amp, progress, ema, evaluate_every.
@@ -91,7 +84,7 @@ def train_stage(model: nn.Module, stage: Stage, batches: Iterable[Batch], freeze
 def make_stage_schedule(stage: Stage, optimizer: torch.optim.Optimizer, batches: Iterable[Batch]):
     """The stage's learning-rate schedule, its horizon counted in updates."""
     if stage.schedule == "plateau":
-        return plateau(optimizer, patience=stage.patience)
+        return ReduceLROnPlateau(optimizer, factor=0.1, patience=stage.patience)
     updates = stage.epochs * -(-len(batches) // stage.accumulate)
     return make_schedule(stage.schedule, optimizer, stage.lr, updates)
 
@@ -112,10 +105,12 @@ def hand_on(model: nn.Module, weights: Mapping[str, Tensor] | str | Path,
         from safetensors.torch import load_file
 
         weights = load_file(weights)
-    wanted = {name: tensor for name, tensor in model.state_dict().items() if belongs(name, parts)}
-    given = {name: tensor for name, tensor in weights.items() if belongs(name, parts)}
-    idle = [part for part in parts or () if not any(belongs(name, [part]) for name in wanted)]
-    if idle:
+    def chosen(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        lying = tuple(f"{part}." for part in parts or ())
+        return {name: tensor for name, tensor in tensors.items() if parts is None or name.startswith(lying)}
+
+    wanted, given = chosen(model.state_dict()), chosen(weights)
+    if idle := [part for part in parts or () if not any(name.startswith(f"{part}.") for name in wanted)]:
         raise ValueError(f"the model has no weights in {', '.join(idle)}")
     shared = wanted.keys() & given.keys()
     problems = {"missing": sorted(wanted.keys() - given.keys()), "left over": sorted(given.keys() - wanted.keys()),
@@ -126,11 +121,6 @@ def hand_on(model: nn.Module, weights: Mapping[str, Tensor] | str | Path,
             f"{what} are {listed(names)}" for what, names in problems.items() if names))
     model.load_state_dict(given, strict=False)
     return model
-
-
-def belongs(name: str, parts: Sequence[str] | None) -> bool:
-    """Whether a tensor's name lies in one of the submodules."""
-    return parts is None or any(name.startswith(f"{part}.") for part in parts)
 
 
 def listed(names: Sequence[str], most: int = 3) -> str:
@@ -159,7 +149,7 @@ def scores_of_stage(stage: str, scores: Mapping[str, float]) -> dict[str, float]
     return {name: value for name, value in scores.items() if name.startswith(JUDGED.get(stage, ("",)))}
 
 
-def describe_masks(pred: Predicted, fields: Mapping[str, Tensor]) -> dict[str, float]:
+def describe_masks(pred: Layers, fields: Mapping[str, Tensor]) -> dict[str, float]:
     """What an occlusion branch has become; means over sequences.
 
     Args:
@@ -180,13 +170,15 @@ def describe_masks(pred: Predicted, fields: Mapping[str, Tensor]) -> dict[str, f
 def evaluate_views(model: Predict, batches: Iterable[Batch], amp: bool | None = None) -> dict[str, float]:
     """recomposition_psnr in dB and recomposition_ssim of a network that draws the views themselves, means over
     sequences."""
-    return mean_scores(gathered(
-        {"recomposition_psnr": psnr_of((drawn - batch["image"]).double().square().flatten(1).mean(dim=1)),
-         "recomposition_ssim": views_ssim_map(drawn, batch["image"]).flatten(1).mean(dim=1)}
-        for batch, drawn in predictions(model, batches, amp)))
+    def score(drawn: Tensor, batch: Batch) -> dict[str, Tensor]:
+        error = (drawn - batch["image"]).double().square().flatten(1).mean(dim=1)
+        similar = views_ssim_map(drawn, batch["image"]).flatten(1).mean(dim=1)
+        return {"recomposition_psnr": psnr_of(error), "recomposition_ssim": similar}
+
+    return mean_scores(score_predictions(score, model, batches, amp))
 
 
-def shadow_likeness(pred: Predicted, originals: Tensor) -> dict[str, float]:
+def shadow_likeness(pred: Layers, originals: Tensor) -> dict[str, float]:
     """shadow_picture_correlation: of predicted shadows with the luminance of the clean picture they fall on, over all
     pixels and views of a sequence, mean over sequences. A true shadow does not know what it falls on.
 

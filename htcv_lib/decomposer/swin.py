@@ -15,8 +15,7 @@ from torchvision.models.video.swin_transformer import PatchEmbed3d, ShiftedWindo
 # The reports take the "tiny" one, with patches of two views by 4 x 4 pixels and no normalization of the patches, and
 # read off what each stage knows before the next one halves the grid. Time is never merged. The deepest feature, and
 # only that one, passes through the final layer normalization. Where a grid is smaller than a window, torchvision and
-# the
-# authors' own code alike take the first rows of the table of relative positions, which are then not the true ones.
+# the authors' own code alike take the first rows of the table of relative positions, which are then not the true ones.
 
 PATCH = (2, 4, 4)
 WINDOW = (2, 7, 7)
@@ -157,8 +156,7 @@ class SequenceDecoder(nn.Module):
 #
 # The first report reconstructs the clean picture with it, as the mean of all views it draws ("many-to-many") or with a
 # head that draws one; "Tackling Decomposition Learning" trains it as an autoencoder, with and without skips, for the
-# sake
-# of its encoder.
+# sake of its encoder.
 
 
 class FramesNet(nn.Module):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from htcv_lib.data.augment import Draws, picture_draws, picture_generator
 from htcv_lib.data.textures import Textures
+from htcv_lib.decomposer.layers import check_order
 from htcv_lib.decomposer.paintings.lights import pale
 from htcv_lib.decomposer.paintings.lit import clean_picture
 
@@ -63,7 +64,6 @@ def distance(shapes: Shapes, along: Tensor, across: Tensor) -> Tensor:
 # they made pseudo-labels. Stored values, not linear light; no physics. What sequence number i of a seed looks like
 # depends on nothing else.
 
-ORDERS = ("light_last", "light_first")
 NUMBERS = 128  # uniform numbers per view
 MOST = 3  # shadows, lights and occluders of a view
 FULL = 0.05  # share of a lobe that may meet white
@@ -103,8 +103,7 @@ class MatchedSequences:
     device: str | torch.device = "cpu"
 
     def __post_init__(self):
-        if self.order not in ORDERS:
-            raise ValueError(f"order must be one of {', '.join(ORDERS)}, got {self.order!r}")
+        check_order(self.order)
         object.__setattr__(self, "bank", self.textures.pictures.to(self.device))
 
     @torch.no_grad()

@@ -1,7 +1,36 @@
+import numpy as np
 import pytest
 import torch
 
-from htcv_lib.decomposer.baselines import RobustPCAOfViews, robust_pca, shrink_singular_values
+from htcv_lib.decomposer.baselines import (
+    MeanOfViews,
+    MedianOfViews,
+    RobustPCAOfViews,
+    robust_pca,
+    shrink_singular_values,
+)
+
+
+def test_mean_and_median_of_three_views_of_a_pixel():
+    views = torch.tensor([0.1, 0.9, 0.2]).view(1, 1, 3, 1, 1).expand(1, 3, 3, 2, 4)
+    assert MeanOfViews()(views).unique().tolist() == pytest.approx([0.4])
+    assert MedianOfViews()(views).unique().tolist() == pytest.approx([0.2])
+
+
+@pytest.mark.parametrize("views", [1, 2, 5, 10])
+def test_mean_and_median_are_numpys(views):
+    image = torch.rand(2, 3, views, 4, 5)
+    mean, median = MeanOfViews()(image), MedianOfViews()(image)
+    assert mean.shape == median.shape == (2, 3, 1, 4, 5)
+    assert np.allclose(mean, image.numpy().mean(2, keepdims=True), atol=1e-6)
+    assert np.allclose(median, np.median(image.numpy(), axis=2, keepdims=True), atol=1e-6)
+
+
+def test_a_pixel_occluded_in_less_than_half_of_the_views_is_restored_by_the_median_alone():
+    image = torch.full((1, 3, 10, 2, 2), 0.3)
+    image[:, :, :4] = 0.9
+    assert torch.allclose(MedianOfViews()(image), torch.tensor(0.3))
+    assert torch.allclose(MeanOfViews()(image), torch.tensor(0.54))
 
 
 def low_rank_plus_sparse(seed, rank, share=0.05, shape=(40, 200)):
@@ -73,9 +102,9 @@ def test_zeros_are_finished_before_they_begin_and_a_limit_is_kept():
 
 
 def test_singular_values_shrink_and_directions_stay():
-    matrix = torch.tensor([[[0.0, 3.0, 0.0], [-1.0, 0.0, 0.0]]], dtype=torch.float64)  # singular values 3 and 1
-    shrunk = shrink_singular_values(matrix, torch.full((1, 1, 1), 1.5, dtype=torch.float64))
-    torch.testing.assert_close(shrunk, torch.tensor([[[0.0, 1.5, 0.0], [0.0, 0.0, 0.0]]], dtype=torch.float64))
+    matrix = torch.tensor([[0.0, 3.0, 0.0], [-1.0, 0.0, 0.0]], dtype=torch.float64)  # singular values 3 and 1
+    shrunk = shrink_singular_values(matrix, 1.5)
+    torch.testing.assert_close(shrunk, torch.tensor([[0.0, 1.5, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64))
 
 
 def views_with_a_square():

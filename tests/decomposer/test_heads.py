@@ -1,8 +1,19 @@
+"""Stages of video encoders and their decoders."""
+
 import pytest
 import torch
 from torch import nn
 
-from htcv_lib.decomposer.heads import HEADS, STAGES, Decomposer, freeze_for
+from htcv_lib.decomposer.heads import (
+    HEADS,
+    NETWORKS,
+    STAGES,
+    Decomposer,
+    decomposer_network,
+    freeze_for,
+    trace_sequence,
+)
+from htcv_lib.decomposer.layers import Decomposition, SetDecomposition
 from htcv_lib.networks import count_parameters
 
 DEPTHS = (1, 1, 1, 1)
@@ -122,3 +133,78 @@ def test_unknown_stages_heads_and_numbers_of_views_are_refused():
         model(torch.rand(1, 3, 4, 16, 16), heads=["shadow"])
     with pytest.raises(ValueError, match="takes 4 views"):
         model(torch.rand(1, 3, 6, 16, 16))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_takes_views_and_returns_what_its_name_says(name):
+    found = decomposer_network(name, embed_dim=8, frames=4, depths=DEPTHS)(torch.rand(1, 3, 4, 16, 24))
+    if name in ("decomposer", "decomposer_lit", "set", "matched_set"):
+        assert isinstance(found, SetDecomposition if name == "set" else Decomposition)
+        assert found.recompose().shape == (1, 3, 4, 16, 24)
+    else:
+        assert found.shape == (1, 3, 1 if name == "one_frame" else 4, 16, 24)
+
+
+def test_the_autoencoder_without_skips_differs_in_its_skips_alone():
+    one, other = (decomposer_network(name, 8, 4, depths=DEPTHS) for name in ("autoencoder", "autoencoder_noskip"))
+    assert (one.decoder.skips, other.decoder.skips) == (True, False)
+    assert count_parameters(one) == count_parameters(other)
+
+
+@pytest.mark.parametrize("name", ["decomposer", "one_frame", "reverse_swin"])
+def test_the_probability_of_dropping_blocks_arrives(name):
+    rates = [module.p for module in decomposer_network(name, 8, 4, drop_path=0.3, depths=DEPTHS).encoder.modules()
+             if type(module).__name__ == "StochasticDepth"]
+    assert rates[0] == 0 and rates[-1] == pytest.approx(0.3)
+
+
+def test_the_widths_of_the_set_are_given_or_double():
+    assert decomposer_network("set", 8).unet.stem.out_channels == 8
+    assert [layer.out_channels for layer in decomposer_network("set", 8).unet.down] == [16, 32, 64]
+    assert [layer.out_channels for layer in decomposer_network("set", widths=(8, 8, 8, 16)).unet.down] == [8, 8, 16]
+
+
+def test_the_light_of_the_lit_one_starts_on():
+    biases = []
+    for name in ("decomposer", "decomposer_lit"):
+        torch.manual_seed(0)
+        biases.append(decomposer_network(name, 8, 4, depths=DEPTHS).lighting_head.head.bias[0].item())
+    assert biases[1] - biases[0] == pytest.approx(0.5)
+
+
+def test_unknown_names_and_widths_of_other_networks_are_refused():
+    with pytest.raises(ValueError, match="a network is one of decomposer"):
+        decomposer_network("unet")
+    with pytest.raises(ValueError, match="takes no widths"):
+        decomposer_network("decomposer", 8, widths=(8, 8, 8, 8))
+
+
+SIZE = (1, 3, 10, 32, 32)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return decomposer_network("decomposer", 8, depths=(1, 1, 2, 1))
+
+
+def test_stages_have_the_shapes_of_the_features_and_of_what_is_drawn(network):
+    layers = {layer.name: layer for layer in trace_sequence(network, SIZE)}
+    with torch.no_grad():
+        features = network.encoder(torch.zeros(SIZE))
+        drawn = network.original_head(features)
+    assert [layers[f"encoder.stage {k}"].out_shape for k in (1, 2, 3, 4)] == [tuple(each.shape) for each in features]
+    assert layers["encoder.patches"].in_shape == SIZE
+    assert layers["encoder.merging 1"].in_shape == layers["encoder.stage 1"].out_shape
+    assert layers["original_head.head"].out_shape == tuple(drawn.shape)
+    assert [layers[f"encoder.stage {k}"].kind for k in (1, 3)] == ["1 block", "2 blocks"]
+
+
+def test_every_weight_is_in_a_stage_but_those_of_the_last_normalization(network):
+    layers = trace_sequence(network, SIZE)
+    assert sum(layer.params for layer in layers) + count_parameters(network.encoder.norm) == count_parameters(network)
+
+
+def test_other_networks_are_refused():
+    with pytest.raises(ValueError, match="got unet, light_head"):
+        trace_sequence(decomposer_network("set", 4), SIZE)

@@ -1,3 +1,8 @@
+"""Pseudo-labels of a whole set."""
+
+from types import SimpleNamespace
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -5,9 +10,18 @@ from PIL import Image, ImageChops, ImageFilter
 from scipy.ndimage import gaussian_filter
 from skimage.filters import threshold_otsu
 from skimage.metrics import structural_similarity
-from torch import Tensor
+from torch import Tensor, nn
 
-from htcv_lib.decomposer.labels import lighting_labels, occlusion_labels, residual_labels
+from htcv_lib.data.batches import FieldBatches
+from htcv_lib.decomposer.labels import (
+    lighting_labels,
+    occlusion_labels,
+    residual_labels,
+    score_found_masks,
+    score_labels,
+    with_pseudo_labels,
+)
+from htcv_lib.decomposer.sequences import SequenceSet
 
 LEVEL = 1 / 255
 
@@ -110,7 +124,7 @@ def test_one_coloured_light_becomes_its_mean_over_channels():
 
 
 def test_wrong_orders_and_shapes_are_refused(patches):
-    with pytest.raises(ValueError, match="light_first, light_last"):
+    with pytest.raises(ValueError, match="light_last, light_first"):
         lighting_labels(*patches, order="shadow_last")
     with pytest.raises(ValueError, match="originals"):
         lighting_labels(patches[0], patches[1][:, :, 0])
@@ -179,3 +193,102 @@ def test_the_residual_asks_any_channel():
     found = residual_labels(image, relit)
     assert found.shape == (1, 1, 2, 2, 3) and found.nonzero().tolist() == [[0, 0, 1, 0, 1]]
     assert residual_labels(image, relit, threshold=0.08).sum() == 2
+
+
+class Lit(NamedTuple):
+    original: Tensor
+
+    def relit(self, order: str) -> Tensor:
+        return self.original.expand(-1, -1, 4, -1, -1)
+
+
+class KnowsThePicture(nn.Module):
+    """Relights with the median of the views."""
+
+    def forward(self, image: Tensor, heads) -> Lit:
+        assert heads == ("original", "lighting") and not self.training
+        return Lit(image.median(dim=2, keepdim=True).values)
+
+
+@pytest.fixture
+def sequences() -> SequenceSet:
+    """Three sequences of four views of a smooth picture; one view of each has a dark square."""
+    ramp = torch.linspace(60, 200, 24).expand(3, 3, 1, 24, 24)
+    images = ramp.repeat(1, 1, 4, 1, 1).clone()
+    for place in range(3):
+        images[place, :, place, 8:16, 4 + 4 * place : 12 + 4 * place] = 5
+    return SequenceSet(images.to(torch.uint8), ramp.to(torch.uint8))
+
+
+def test_labels_of_a_set_are_those_of_its_sequences_whatever_the_batch(sequences):
+    image, original = sequences.images.float() / 255, sequences.originals.float() / 255
+    expected = lighting_labels(image, original)
+    mask = occlusion_labels(image, expected.relit)
+    for size in (2, 8):
+        batch = next(iter(FieldBatches(with_pseudo_labels(sequences, batch_size=size), 3)))
+        torch.testing.assert_close(batch["pseudo_relit"], expected.relit)
+        torch.testing.assert_close(batch["pseudo_light"], expected.light)
+        torch.testing.assert_close(batch["pseudo_shadow"], expected.shadow)
+        assert torch.equal(batch["pseudo_mask"], mask) and 0 < mask.mean() < 0.5
+
+
+def test_the_residual_of_a_model_that_knows_the_picture_is_the_occluder(sequences):
+    model = KnowsThePicture().train()
+    labelled = with_pseudo_labels(sequences, "residual", model)
+    square = torch.zeros(3, 1, 4, 24, 24, dtype=torch.uint8)
+    for place in range(3):
+        square[place, 0, place, 8:16, 4 + 4 * place : 12 + 4 * place] = 255
+    assert torch.equal(labelled.pseudo["pseudo_mask"], square)
+    assert model.training  # as it was
+
+
+@pytest.mark.parametrize(("mask", "model"), [("residual", None), ("ssim", KnowsThePicture()), ("otsu", None)])
+def test_a_mask_that_cannot_be_made_is_refused(sequences, mask, model):
+    with pytest.raises(ValueError, match="residual with a model"):
+        with_pseudo_labels(sequences, mask, model)
+
+
+# Pseudo-labels against the truth.
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(2)
+    original = 0.2 + 0.6 * torch.rand(2, 3, 1, 12, 12, generator=generator)
+    shadow = torch.linspace(0.4, 1, 12).expand(2, 1, 3, 12, 12)
+    light = torch.zeros(2, 1, 3, 12, 12)
+    mask = torch.zeros(2, 1, 3, 12, 12)
+    mask[:, :, 0, :6] = 1
+    return {"image": original * shadow, "original": original, "shadow": shadow, "light": light, "mask": mask,
+            "pseudo_shadow": shadow, "pseudo_light": light, "pseudo_relit": original * shadow,
+            "pseudo_mask": mask, "pseudo_residual": mask.roll(3, dims=3)}
+
+
+def test_true_labels_have_no_error_and_a_mask_moved_by_half_its_height_a_third_of_overlap(batch):
+    found = score_labels([batch])
+    assert found["shadow_mae"] == 0 and found["shadow_correlation"] == pytest.approx(1)
+    assert found["mask_iou"] == 1 and found["mask_share"] == pytest.approx(1 / 6)  # half of one view of three
+    assert found["mask_iou_residual"] == pytest.approx(3 / 9)  # rows 3 to 5 of 0 to 8
+
+
+def test_what_an_occluder_hides_does_not_count_against_a_label(batch):
+    wrong = torch.where(batch["mask"] > 0.5, 0.0, batch["shadow"])
+    assert score_labels([batch | {"pseudo_shadow": wrong}])["shadow_mae"] == 0
+    assert score_labels([batch | {"pseudo_shadow": batch["shadow"] - 0.2}])["shadow_mae"] == pytest.approx(0.2)
+
+
+def test_irradiance_is_read_from_the_labels_own_relit_picture(batch):
+    known = {name: value for name, value in batch.items() if name not in ("shadow", "light")}
+    linear = ((batch["shadow"] + 0.055) / 1.055) ** 2.4  # of a white pigment, where sRGB has its curve
+    white = known | {"original": torch.ones(2, 3, 1, 12, 12), "pseudo_relit": batch["shadow"].expand(-1, 3, -1, -1, -1),
+                     "irradiance": linear.expand(-1, 3, -1, -1, -1)}
+    assert score_labels([white])["irradiance_correlation"] == pytest.approx(1, abs=1e-4)
+
+
+def test_found_masks_are_ranked_by_what_is_sparse(batch):
+    cut = batch["mask"] * 0  # a threshold that found nothing
+    sparse = (batch["mask"] * 0.2).expand(-1, 3, -1, -1, -1)
+    found = score_found_masks(lambda image: SimpleNamespace(mask=cut, sparse=sparse), [batch])
+    assert found["mask_iou"] == 0 and found["mask_auprc"] == pytest.approx(1)
+    plain = score_found_masks(lambda image: SimpleNamespace(mask=cut), [batch])
+    assert plain["mask_auprc"] == pytest.approx(72 / 432)  # the share of positives

@@ -65,7 +65,7 @@ def test_a_pixel_full_of_a_solid_shows_the_solid_and_others_a_mixture_in_linear_
         full = (made.mask == 1).expand_as(made.image)
         assert torch.allclose(made.image[full], made.occlusion[full], atol=1e-4)
         behind = linear(made.original) * made.irradiance
-        mixture = srgb(torch.lerp(behind, linear(made.occlusion), made.mask))
+        mixture = srgb(torch.lerp(behind, linear(made.occlusion), made.mask).clamp(0, 1))
         edge = ((made.mask > 0) & (made.mask < 1) & (made.occlusion < 0.999).all(0, keepdim=True)).expand_as(made.image)
         assert torch.allclose(made.image[edge], mixture[edge], atol=1e-3)
         assert (made.occlusion[(made.mask == 0).expand_as(made.image)] == 0).all()
