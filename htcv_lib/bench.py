@@ -30,7 +30,7 @@ from torchvision import transforms, tv_tensors
 from torchvision.transforms import v2
 
 from htcv_lib.data.augment import augmentation
-from htcv_lib.data.batches import Batches, FieldBatches
+from htcv_lib.data.batches import Batches
 from htcv_lib.mask_depth.augment import depth_augmentation
 from htcv_lib.mask_depth.losses import mask_depth_loss
 from htcv_lib.mask_depth.networks import mask_depth_network
@@ -257,7 +257,7 @@ def our_batches(dataset: str, batch_size: int, device: str) -> Batches:
     """The pictures on the device, changed there a batch at a time."""
     kind, change = Batches, augmentation("flip_crop" if "pets" in dataset else "flip" if "cifar" in dataset else "none")
     if dataset == "standing_pets":
-        kind, change = FieldBatches, depth_augmentation("light")
+        kind, change = Batches, depth_augmentation("light")
     return kind(pictures_of(dataset), batch_size, shuffle=True, augment=change, device=device, drop_last=True)
 
 

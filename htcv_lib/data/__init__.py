@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "augment": ["ColorJitter", "Compose", "RandomFlip", "RandomResizedCrop", "augmentation"],
-    "batches": ["Batches", "FieldBatches", "ImageSet", "SegmentationSet", "TimedBatches"],
+    "batches": ["Batches", "DataSet", "ImageSet", "SegmentationSet", "TimedBatches"],
     "files": [
         "fetch_data", "list_data", "locate", "missing", "read_members", "split_members", "unpack", "verify",
         "verify_data",

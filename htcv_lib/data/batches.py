@@ -1,9 +1,9 @@
 """Sets in memory, batches cut from them on the device, and how long a training waits for these."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -11,32 +11,57 @@ from torch import Tensor
 from htcv_lib.data.augment import Augmentation, Batch, stream_seed
 from htcv_lib.image import in_unit
 
-# A split in memory: uint8 tensors and names.
+# Sets in memory.
 
 
 @dataclass(frozen=True)
-class SegmentationSet:
+class DataSet:
+    """A split in memory: fields of one length, of which batches are cut.
+
+    Subclasses name them. Tensors, lists and mappings of tensors have an entry an item, and are cut and moved together;
+    tuples and whatever else there is hold for the whole set.
+    """
+
+    classes_in: ClassVar[frozenset[str]] = frozenset()  # fields of a batch that hold classes, not numbers
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a batch is cut from, by field name; what is unknown is not there."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors().values())))
+
+    def subset(self, indices: Sequence[int]) -> Self:
+        """The items at these positions, in this order."""
+        where = torch.as_tensor(indices, dtype=torch.int64, device=next(iter(self.tensors().values())).device)
+        return self._changed(lambda tensor: tensor[where], lambda entries: [entries[i] for i in where.tolist()])
+
+    def to(self, device: str | torch.device) -> Self:
+        """The same set with its tensors on a device."""
+        return self._changed(lambda tensor: tensor.to(device), list)
+
+    def _changed(self, tensor: Callable[[Tensor], Tensor], entries: Callable[[list], list]) -> Self:
+        changed = {}
+        for name, value in ((each.name, getattr(self, each.name)) for each in fields(self)):
+            if isinstance(value, Tensor):
+                changed[name] = tensor(value)
+            elif isinstance(value, Mapping):
+                changed[name] = {key: tensor(part) for key, part in value.items()}
+            elif isinstance(value, list) and value:
+                changed[name] = entries(value)
+        return replace(self, **changed)
+
+
+@dataclass(frozen=True)
+class SegmentationSet(DataSet):
     """Images with one class per pixel; photographs without masks have `masks=None`."""
+
+    classes_in = frozenset({"mask"})
 
     images: Tensor  # (N, 3, H, W) uint8
     masks: Tensor | None  # (N, H, W) uint8, index into `classes`
     names: list[str]
     classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def subset(self, indices: Sequence[int]) -> "SegmentationSet":
-        """The items at these positions, in this order."""
-        where = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
-        masks = None if self.masks is None else self.masks[where]
-        names = [self.names[i] for i in where.tolist()]
-        return replace(self, images=self.images[where], masks=masks, names=names)
-
-    def to(self, device: str | torch.device) -> "SegmentationSet":
-        """The same set with its tensors on a device."""
-        masks = None if self.masks is None else self.masks.to(device)
-        return replace(self, images=self.images.to(device), masks=masks)
 
     def tensors(self) -> dict[str, Tensor]:
         """What a batch is cut from, by field name."""
@@ -44,24 +69,14 @@ class SegmentationSet:
 
 
 @dataclass(frozen=True)
-class ImageSet:
+class ImageSet(DataSet):
     """Images with one class each."""
+
+    classes_in = frozenset({"label"})
 
     images: Tensor  # (N, C, H, W) uint8
     labels: Tensor  # (N,) uint8, index into `classes`
     classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def subset(self, indices: Sequence[int]) -> "ImageSet":
-        """The items at these positions, in this order."""
-        where = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
-        return replace(self, images=self.images[where], labels=self.labels[where])
-
-    def to(self, device: str | torch.device) -> "ImageSet":
-        """The same set with its tensors on a device."""
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a batch is cut from, by field name."""
@@ -71,12 +86,6 @@ class ImageSet:
 # Batches cut from a set that lives on the device as uint8.
 
 
-class TensorSet(Protocol):
-    """Anything with tensors of one length; `image` is uint8, the other fields hold classes."""
-
-    def tensors(self) -> dict[str, Tensor]: ...
-
-
 class Batches:
     """Each `iter()` is one epoch of dict batches on the device.
 
@@ -84,15 +93,16 @@ class Batches:
     epochs before ended. So runs with the same seed see the same order, and `state_dict` is small.
 
     Args:
-        dataset: Has `tensors()`: `image` (N, C, H, W) uint8, and `mask` (N, H, W) or `label` (N,).
-        augment: A piece of `htcv_lib.data.augment`, applied to whole batches on the device.
+        dataset: Its `tensors()` are fields (N, ...), one of them `image`, uint8 or floating point.
+        augment: A piece of `htcv_lib.data.augment`, or of `depth_augmentation`, for whole batches on the device.
         drop_last: Leave out a last batch that is smaller than the others.
 
-    Yields dicts: `image` float32 (B, C, H, W) in [0, 1]; `mask`, `label` int64; `index` (B,) int64, the
-    positions in the set.
+    Yields dicts: fields of classes int64, all others float32, uint8 divided by 255; `index` (B,) int64, the positions
+    in the set.
+    Errors: ValueError if no batch can be cut.
     """
 
-    def __init__(self, dataset: TensorSet, batch_size: int, shuffle: bool = False,
+    def __init__(self, dataset: DataSet, batch_size: int, shuffle: bool = False,
                  augment: Augmentation | None = None, seed: int = 0, device: str | torch.device = "cpu",
                  drop_last: bool = False):
         self.dataset = dataset
@@ -136,28 +146,10 @@ class Batches:
 
     def _number(self, name: str, values: Tensor) -> Tensor:
         """The values of a field as a network takes them."""
-        return values.float().div_(255) if name == "image" else values.long()
+        return values.long() if name in self.dataset.classes_in else in_unit(values)
 
     def _generator(self, device: str | torch.device, epoch: int, purpose: str) -> torch.Generator:
         return torch.Generator(device=device).manual_seed(stream_seed(self.seed, epoch, purpose))
-
-
-# Batches of pictures with several fields of real numbers, cut from a set that lives on the device.
-
-
-class FieldBatches(Batches):
-    """`Batches` whose fields are all real numbers: masks and depth, where those have classes.
-
-    The order of an epoch is the same as there. Arguments are the same as well; the set has `tensors()`, fields
-    (N, C, H, W), uint8 (which becomes [0, 1]) or floating point, one of them `image`, and `augment` is a piece of
-    `depth_augmentation`.
-
-    Yields dicts: every field float32 (B, C, H, W), and `index` (B,) int64, the positions in the set.
-    Errors: ValueError if no batch can be cut.
-    """
-
-    def _number(self, name: str, values: Tensor) -> Tensor:
-        return in_unit(values)
 
 
 # How long a training waits for its data.

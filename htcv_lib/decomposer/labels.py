@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from htcv_lib.data.batches import FieldBatches
+from htcv_lib.data.batches import Batches
 from htcv_lib.decomposer.layers import check_order
 from htcv_lib.decomposer.losses import floats
 from htcv_lib.decomposer.objective import LIGHT_LAST
@@ -167,7 +167,7 @@ def with_pseudo_labels(sequences: SequenceSet, mask: str = "ssim", model: nn.Mod
             found = residual_labels(image, relit, threshold)
         return {f"pseudo_{name}": to_levels(values) for name, values in (*labels._asdict().items(), ("mask", found))}
 
-    return sequences.with_fields(**score_batches(label, FieldBatches(sequences, batch_size, device=device), model,
+    return sequences.with_fields(**score_batches(label, Batches(sequences, batch_size, device=device), model,
                                                  amp=False))
 
 

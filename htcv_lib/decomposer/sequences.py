@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from htcv_lib.data.batches import DataSet
 from htcv_lib.data.files import cached_arrays, fetch, read_members, split_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
 from htcv_lib.data.textures import load_textures
@@ -18,7 +19,7 @@ from htcv_lib.decomposer.paintings.lit import LitSequence, LitSequences
 from htcv_lib.decomposer.paintings.matched import MatchedSequence, MatchedSequences
 from htcv_lib.image import Size, area_average, decode_picture, in_unit, linear, shrunk, srgb, to_levels
 
-# T views per sequence, channels before time; `FieldBatches` cuts the batches. Different collections know different
+# T views per sequence, channels before time; `Batches` cuts the batches. Different collections know different
 # layers: a field that nobody knows is None, and no batch has it.
 
 FIELDS = {  # attribute of the set -> name in a batch
@@ -28,10 +29,10 @@ FIELDS = {  # attribute of the set -> name in a batch
 
 
 @dataclass(frozen=True)
-class SequenceSet:
+class SequenceSet(DataSet):
     """Distorted views, the clean picture behind them, and their layers as far as they are known.
 
-    Pictures and masks are kept in 8 bits, factors of light as float16: `FieldBatches` makes float32 of both.
+    Pictures and masks are kept in 8 bits, factors of light as float16: `Batches` makes float32 of both.
 
     Errors: ValueError for fields or names of another number of sequences, and for a pseudo-label that has the name of
     a field.
@@ -58,19 +59,6 @@ class SequenceSet:
         object.__setattr__(self, "names", list(self.names))
         object.__setattr__(self, "pseudo", dict(self.pseudo))
 
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def subset(self, indices: Sequence[int]) -> "SequenceSet":
-        """The sequences at these positions, in this order."""
-        where = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
-        names = [self.names[i] for i in where.tolist()] if self.names else []
-        return self._each(lambda tensor: tensor[where], names=names)
-
-    def to(self, device: str | torch.device) -> "SequenceSet":
-        """The same set with its tensors on a device."""
-        return self._each(lambda tensor: tensor.to(device))
-
     def with_fields(self, **tensors: Tensor) -> "SequenceSet":
         """The same set with pseudo-labels added or replaced, by their names in a batch, on the set's device.
 
@@ -91,11 +79,6 @@ class SequenceSet:
         """What a batch is cut from, by field name; what is unknown is not there."""
         known = {name: getattr(self, attribute) for attribute, name in FIELDS.items()}
         return {name: tensor for name, tensor in known.items() if tensor is not None} | dict(self.pseudo)
-
-    def _each(self, change, **others) -> "SequenceSet":
-        known = {name: getattr(self, name) for name in FIELDS}
-        changed = {name: change(tensor) for name, tensor in known.items() if tensor is not None}
-        return replace(self, **changed, pseudo={name: change(tensor) for name, tensor in self.pseudo.items()}, **others)
 
 
 # Pools of generated sequences of distorted views with their truth, in memory.

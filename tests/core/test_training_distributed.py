@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.data.batches import FieldBatches
+from htcv_lib.data.batches import Batches
 from htcv_lib.decomposer.sequences import SequenceSet
 from htcv_lib.training.distributed import ShardedBatches, averaged, process_group
 from htcv_lib.training.loop import fit
@@ -19,7 +19,7 @@ from htcv_lib.training.phase import Phase
 
 def stream(count=12, size=4, **more):
     images = torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1, 1).expand(count, 3, 2, 4, 6).contiguous()
-    return FieldBatches(SequenceSet(images, images[:, :, :1]), size, shuffle=True, seed=3, **more)
+    return Batches(SequenceSet(images, images[:, :, :1]), size, shuffle=True, seed=3, **more)
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])

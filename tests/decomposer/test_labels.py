@@ -12,7 +12,7 @@ from skimage.filters import threshold_otsu
 from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
-from htcv_lib.data.batches import FieldBatches
+from htcv_lib.data.batches import Batches
 from htcv_lib.decomposer.labels import (
     lighting_labels,
     occlusion_labels,
@@ -225,7 +225,7 @@ def test_labels_of_a_set_are_those_of_its_sequences_whatever_the_batch(sequences
     expected = lighting_labels(image, original)
     mask = occlusion_labels(image, expected.relit)
     for size in (2, 8):
-        batch = next(iter(FieldBatches(with_pseudo_labels(sequences, batch_size=size), 3)))
+        batch = next(iter(Batches(with_pseudo_labels(sequences, batch_size=size), 3)))
         torch.testing.assert_close(batch["pseudo_relit"], expected.relit)
         torch.testing.assert_close(batch["pseudo_light"], expected.light)
         torch.testing.assert_close(batch["pseudo_shadow"], expected.shadow)

@@ -12,7 +12,7 @@ import torch
 import yaml
 from PIL import Image
 
-from htcv_lib.data.batches import FieldBatches
+from htcv_lib.data.batches import Batches
 from htcv_lib.data.files import locate, read_members
 from htcv_lib.data.manifest import MANIFESTS, DataError, load_manifest
 from htcv_lib.data.textures import NEVER, load_textures
@@ -44,7 +44,7 @@ def pool(count=5, **more):
 def test_a_batch_has_the_agreed_fields_in_float32_and_bytes_become_shares():
     data = pool(shadows=torch.full((5, 1, 4, 6, 8), 0.5).half(), lights=numbered(5, 1, 4, 6, 8, dtype=torch.float16),
                 irradiances=torch.full((5, 3, 4, 6, 8), 7.0).half())
-    batch = next(iter(FieldBatches(data, 2)))
+    batch = next(iter(Batches(data, 2)))
     assert {key: tuple(value.shape) for key, value in batch.items()} == {
         "image": (2, 3, 4, 6, 8), "original": (2, 3, 1, 6, 8), "mask": (2, 1, 4, 6, 8), "occlusion": (2, 3, 4, 6, 8),
         "shadow": (2, 1, 4, 6, 8), "light": (2, 1, 4, 6, 8), "irradiance": (2, 3, 4, 6, 8), "index": (2,)}
@@ -55,7 +55,7 @@ def test_a_batch_has_the_agreed_fields_in_float32_and_bytes_become_shares():
 
 def test_what_is_unknown_is_in_no_batch():
     data = SequenceSet(numbered(2, 3, 4, 6, 8))
-    assert set(next(iter(FieldBatches(data, 2)))) == {"image", "index"}
+    assert set(next(iter(Batches(data, 2)))) == {"image", "index"}
     assert list(data.subset([1]).tensors()) == ["image"] and data.subset([1]).names == []
 
 
@@ -70,7 +70,7 @@ def test_pseudo_labels_come_in_batches_are_rounded_to_half_precision_and_replace
     data = pool().with_fields(pseudo_light=torch.full((5, 1, 4, 6, 8), 0.1, requires_grad=True))
     data = data.with_fields(pseudo_mask=torch.full((5, 1, 4, 6, 8), 255, dtype=torch.uint8))
     assert data.pseudo["pseudo_light"].dtype == torch.float16 and not data.pseudo["pseudo_light"].requires_grad
-    batch = next(iter(FieldBatches(data, 5)))
+    batch = next(iter(Batches(data, 5)))
     assert batch["pseudo_light"].unique().item() == pytest.approx(0.1, rel=2**-11)
     assert batch["pseudo_mask"].unique().item() == 1
     again = data.with_fields(pseudo_mask=torch.zeros(5, 1, 4, 6, 8))

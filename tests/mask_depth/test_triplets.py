@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from htcv_lib.data.batches import FieldBatches
+from htcv_lib.data.batches import Batches
 from htcv_lib.data.files import locate, read_members
 from htcv_lib.data.manifest import DataError, load_manifest
 from htcv_lib.mask_depth.triplets import (
@@ -166,7 +166,7 @@ def four(size=(2, 3)):
 
 
 def test_levels_become_shares_in_a_batch_and_index_says_which_pictures():
-    [batch] = FieldBatches(four(), 4)
+    [batch] = Batches(four(), 4)
     assert {name: tuple(field.shape) for name, field in batch.items()} == {
         "image": (4, 3, 2, 3), "mask": (4, 1, 2, 3), "depth": (4, 1, 2, 3), "index": (4,)}
     assert {batch[name].dtype for name in ("image", "mask", "depth")} == {torch.float32}
@@ -180,15 +180,15 @@ def test_an_augmentation_gets_the_floats_and_its_batch_is_what_comes_out():
         assert batch["depth"].max() <= 1
         return batch | {"depth": batch["depth"] + 1}
 
-    [batch] = FieldBatches(four(), 4, augment=brighter)
+    [batch] = Batches(four(), 4, augment=brighter)
     assert batch["depth"].min() == 1
 
 
 def test_the_same_seed_gives_the_same_order_and_fields_stay_together():
-    orders = [[batch["index"].tolist() for batch in FieldBatches(four(), 2, shuffle=True, seed=seed)]
+    orders = [[batch["index"].tolist() for batch in Batches(four(), 2, shuffle=True, seed=seed)]
               for seed in (1, 1)]
     assert orders[0] == orders[1] and sorted(sum(orders[0], [])) == [0, 1, 2, 3]
-    for batch in FieldBatches(four(), 2, shuffle=True, seed=1):
+    for batch in Batches(four(), 2, shuffle=True, seed=1):
         assert torch.equal(batch["mask"][:, 0, 0, 0] * 25.5, batch["index"].float())
 
 

@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from htcv_lib.data.augment import Draws, picture_draws, picture_generator
+from htcv_lib.data.batches import DataSet
 from htcv_lib.data.files import cached_arrays, fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
 from htcv_lib.data.textures import Textures, load_textures, of_split
@@ -268,7 +269,7 @@ def exposed(scene: Tensor, draws: Draws) -> Tensor:
 
 
 @dataclass(frozen=True)
-class StandingPets:
+class StandingPets(DataSet):
     """A pool of pictures in memory, made once."""
 
     images: Tensor  # (N, 3, H, W) uint8
@@ -276,18 +277,10 @@ class StandingPets:
     masks: Tensor  # (N, 1, H, W) uint8
     depths: Tensor  # (N, 1, H, W) float16: exact to 1 part in 2,000
 
-    def __len__(self) -> int:
-        return len(self.images)
-
     @property
     def depth(self) -> Tensor:
         """(N, 1, H, W) float32 in (0, 1]."""
         return self.depths.float()
-
-    def subset(self, indices: Sequence[int]) -> "StandingPets":
-        """The pictures at these positions, in this order."""
-        where = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
-        return StandingPets(*(tensor[where] for tensor in (self.images, self.backgrounds, self.masks, self.depths)))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a batch is cut from, by field name."""
