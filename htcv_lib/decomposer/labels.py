@@ -190,7 +190,7 @@ def score_labels(batches: Iterable[Batch]) -> dict[str, float]:
                           f"mask_f1{ending}": mask_dice(batch[field], batch["mask"])}
         return found | {"mask_share": batch["pseudo_mask"].double().flatten(1).mean(dim=1)}
 
-    return mean_scores(score_batches(score, batches, amp=False))
+    return mean_scores(score_batches(score, batches, amp=False), known=True)
 
 
 def score_found_masks(find: Callable[[Tensor], Any], batches: Iterable[Batch]) -> dict[str, float]:
@@ -208,4 +208,4 @@ def score_found_masks(find: Callable[[Tensor], Any], batches: Iterable[Batch]) -
                 "mask_f1": mask_dice(found.mask.float(), batch["mask"]),
                 "mask_auprc": average_precision(ranked.float(), batch["mask"] > OCCLUDED)}
 
-    return mean_scores(score_batches(score, batches, amp=False))
+    return mean_scores(score_batches(score, batches, amp=False), known=True)

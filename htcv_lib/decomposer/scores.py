@@ -305,7 +305,7 @@ def evaluate_decomposition(model: Predict, batches: Iterable[Batch], order: str 
 
     A PSNR is the mean of the sequences' decibels, infinite with one perfect picture.
     """
-    return mean_scores(score_sequences(model, batches, order, hard, amp))
+    return mean_scores(score_sequences(model, batches, order, hard, amp), known=True)
 
 
 def evaluate_original(predict: Predict, batches: Iterable[Batch], amp: bool | None = None) -> dict[str, float]:
@@ -318,7 +318,7 @@ def evaluate_original(predict: Predict, batches: Iterable[Batch], amp: bool | No
     def score(pred: Any, batch: Batch) -> dict[str, Tensor]:
         return score_original(clean_pictures(pred).mean(dim=2, keepdim=True), batch["original"])
 
-    return mean_scores(score_predictions(score, predict, batches, amp))
+    return mean_scores(score_predictions(score, predict, batches, amp), known=True)
 
 
 def clean_pictures(pred: Any) -> Tensor:
@@ -360,7 +360,7 @@ def constancy_of(model: Predict, batches: Iterable[Batch], amp: bool | None = No
 
     found = score_predictions(score, model, batches, amp)
     made, true = float(found.pop("made").sum()), float(found.pop("true").sum())
-    return mean_scores(found) | {"relative_contrast": made / true if true > 0 else math.nan}
+    return mean_scores(found, known=True) | {"relative_contrast": made / true if true > 0 else math.nan}
 
 
 def evaluate_objective(objective: Callable[[nn.Module, Batch], Mapping[str, Tensor]], model: nn.Module,

@@ -163,8 +163,9 @@ def describe_masks(pred: Layers, fields: Mapping[str, Tensor]) -> dict[str, floa
     """
     image, label = (in_unit(fields[name].cpu()) for name in ("image", "pseudo_mask"))
     error = (pred.occlusion - image).double().square().flatten(1).mean(dim=1)
-    return mean_scores({"mask_share": (pred.mask > 0.5).double().flatten(1).mean(dim=1),
-                        "mask_label_iou": mask_iou(pred.mask, label), "occlusion_copy_psnr": psnr_of(error)})
+    scores = {"mask_share": (pred.mask > 0.5).double().flatten(1).mean(dim=1),
+              "mask_label_iou": mask_iou(pred.mask, label), "occlusion_copy_psnr": psnr_of(error)}
+    return mean_scores(scores, known=True)
 
 
 def evaluate_views(model: Predict, batches: Iterable[Batch], amp: bool | None = None) -> dict[str, float]:
@@ -175,7 +176,7 @@ def evaluate_views(model: Predict, batches: Iterable[Batch], amp: bool | None = 
         similar = views_ssim_map(drawn, batch["image"]).flatten(1).mean(dim=1)
         return {"recomposition_psnr": psnr_of(error), "recomposition_ssim": similar}
 
-    return mean_scores(score_predictions(score, model, batches, amp))
+    return mean_scores(score_predictions(score, model, batches, amp), known=True)
 
 
 def shadow_likeness(pred: Layers, originals: Tensor) -> dict[str, float]:
@@ -188,4 +189,4 @@ def shadow_likeness(pred: Layers, originals: Tensor) -> dict[str, float]:
     """
     seen = grey(linear(in_unit(originals.cpu()).double()), LUMINANCE).expand_as(pred.shadow)
     return mean_scores({"shadow_picture_correlation":
-                        layer_correlation(pred.shadow, seen, torch.ones_like(seen, dtype=torch.bool))})
+                        layer_correlation(pred.shadow, seen, torch.ones_like(seen, dtype=torch.bool))}, known=True)

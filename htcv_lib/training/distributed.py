@@ -1,4 +1,17 @@
-"""One training on several processes: the same curve as one process with the same global batch."""
+"""One training on several processes: the same curve as one process with the same global batch.
+
+`fit` is used as it is, in each process, with that process's part of every batch. DistributedDataParallel averages the
+gradients during `backward`; `averaged` does the same to the objective's terms, so that every process writes the history
+of the global batch. Started by `torchrun`:
+
+    with process_group() as group:
+        wrapped = group.wrap(model)
+        phase = Phase("net", averaged(partial(frames_objective, wrapped)), optimizer)
+        fit([phase], ShardedBatches(batches, group.rank, group.world), epochs=5, models={"net": model})
+
+A checkpoint needs a path of its own for each process. Measured: equal curves in float64; in float32 the sums are in
+another order, which tiny networks with group normalization amplify to 1e-4 within a few steps.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,21 +25,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from htcv_lib.training.phase import Batch
-
-# One training on several processes: the same curve as one process with the same global batch.
-#
-# `fit` is used as it is, in each process, with that process's part of every batch (`ShardedBatches` of
-# `htcv_lib.data`).
-# DistributedDataParallel averages the gradients during `backward`; `averaged` does the same to the objective's terms,
-# so that every process writes the history of the global batch. Started by `torchrun`:
-#
-#     with process_group() as group:
-#         wrapped = group.wrap(model)
-#         phase = Phase("net", averaged(partial(frames_objective, wrapped)), optimizer)
-#         fit([phase], ShardedBatches(batches, group.rank, group.world), epochs=5, models={"net": model})
-#
-# A checkpoint needs a path of its own for each process. Measured: equal curves in float64; in float32 the sums are in
-# another order, which tiny networks with group normalization amplify to 1e-4 within a few steps.
 
 Objective = Callable[[Batch], dict[str, Tensor]]
 

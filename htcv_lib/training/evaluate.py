@@ -35,8 +35,15 @@ def score_batches(score: Callable[[Batch], Mapping[str, Tensor]], batches: Itera
     return {name: torch.cat(parts).cpu() for name, parts in found.items()}
 
 
-def mean_scores(scores: Mapping[str, Tensor]) -> dict[str, float]:
-    """The mean of each score (N,), in float64, over the images that have it; one that none has is left out."""
+def mean_scores(scores: Mapping[str, Tensor], known: bool = False) -> dict[str, float]:
+    """The mean of each score (N,), in float64; NaN, of a network that diverged, stays NaN.
+
+    Args:
+        known: NaN says that an image has no such score: the mean is over those that have it, and a score that none has
+            is left out.
+    """
+    if not known:
+        return {name: float(values.double().mean()) for name, values in scores.items()}
     return {name: float(values.double().nanmean()) for name, values in scores.items() if not values.isnan().all()}
 
 
