@@ -15,8 +15,8 @@ from typing import Any
 from htcv_lib.runs.build import BuildReport
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import Slot, Task, execute
-from htcv_lib.runs.freshness import keep_listing, known_runs, result_code, run_states
-from htcv_lib.runs.plan import Book, PlanError
+from htcv_lib.runs.freshness import RunState, keep_listing, known_runs, result_code, run_states
+from htcv_lib.runs.plan import Book, PlanError, split_name
 from htcv_lib.runs.project import Project, git_state
 from htcv_lib.runs.records import Record, Results, check_sizes, read_json, records_below, write_json
 
@@ -105,28 +105,56 @@ def renew_keys(profile: str, project: Project, say: Callable[[str], None] = prin
         families, variants: Only these, and what they need (see `known_runs`).
         like: A commit at which the references were fresh. Processors differ in the last bits of a loss, so a recorded
             fingerprint may not reproduce on another machine, whatever the code; with a commit, its code is run on this
-            one, and the fingerprints of both are compared.
+            one, and the fingerprints of both are compared, of one seed of each variant: its others have the same code.
     """
     states = [state for state in run_states(known_runs(Book.load(project), profile, families, variants), project)
               if state.reference and state.reference.data["key"] != state.key]
     names = [state.run.name for state in states]
-    before = {state.run.name: state.reference.data for state in states}
-    if like:
-        before = _fingerprints_at(like, profile, names, project)
-    found = fingerprints(names, project, say)
+    shown_by = _first_seeds(names) if like else {name: name for name in names}
+    before = (_fingerprints_at(like, profile, names, project) if like
+              else {state.run.name: state.reference.data for state in states})
+    found = fingerprints(set(shown_by.values()), project, say)
+    return apply_fingerprints(states, shown_by, before, found, project, say)
+
+
+def apply_fingerprints(states: Iterable[RunState], shown_by: Mapping[str, str], before: Mapping[str, Mapping],
+                       found: Mapping[str, Mapping], project: Project,
+                       say: Callable[[str], None] = print) -> dict[str, bool]:
+    """Renew the keys of the references whose fingerprint is the same before and now; returns which.
+
+    Args:
+        shown_by: Run name -> the run whose fingerprint stands for it.
+        before: Run name -> its key, and of those that stand for others their fingerprint, by the code before.
+        found: The fingerprints by the code of now.
+    """
     renewed = {}
     for state in states:
-        record, known = state.reference, before.get(state.run.name, {})
-        renewed[state.run.name] = same = (
-            record.data["key"] == known.get("key") and record.data["parts"]["parameters"] == state.parts["parameters"]
-            and _reproduces(known, found.get(state.run.name, {})))
-        now = found.get(state.run.name, {})
+        record, name = state.reference, state.run.name
+        known, now = (table.get(shown_by[name], {}) for table in (before, found))
+        renewed[name] = same = (record.data["key"] == before.get(name, {}).get("key") and _reproduces(known, now)
+                                and _same_parameters(record.data["parts"]["parameters"], state.parts["parameters"]))
         if same:
+            own = now if shown_by[name] == name else {}
             write_json(record.folder / "record.json",
-                       record.data | now | {"key": state.key, "parts": state.parts, "renewed_from": record.data["key"]})
-        say(f"  {state.run.name}: {'key renewed' if same else 'the fingerprint differs; train it again'}")
+                       record.data | own | {"key": state.key, "parts": state.parts, "renewed_from": record.data["key"]})
+        say(f"  {name}: {'key renewed' if same else 'the fingerprint differs; train it again'}")
     keep_listings(project)
     return renewed
+
+
+def _first_seeds(names: Iterable[str]) -> dict[str, str]:
+    """Run name -> the run of the same variant with the lowest seed."""
+    first: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: split_name(name)[2]):
+        first.setdefault(name.rpartition("/")[0], name)
+    return {name: first[name.rpartition("/")[0]] for name in names}
+
+
+def _same_parameters(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two runs have the same parameters; one that is gone was off."""
+    gone = {name for name in before if name not in now}
+    return {name: value for name, value in before.items() if name not in gone} == now and not any(
+        before[name] for name in gone)
 
 
 def _reproduces(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -168,7 +196,7 @@ def keys_and_fingerprints() -> None:
     profile, names = read_json(project.root / "request.json")
     states = run_states(Book.load(project).runs(profile, variants=names), project)
     keys = {state.run.name: state.key for state in states}
-    found = fingerprints(names, project)
+    found = fingerprints(set(_first_seeds(names).values()), project)
     write_json(project.root / "found.json", {name: {"key": keys[name], **found.get(name, {})} for name in names})
 
 

@@ -1,7 +1,9 @@
 """Every notebook of the book: stripped, free of definitions, with parameters one can understand."""
 
 import ast
+import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -38,16 +40,42 @@ def test_no_function_and_no_class_is_defined(path):
             assert not kinds & {"FunctionDef", "AsyncFunctionDef", "ClassDef"}
 
 
+def code_of(path: Path) -> str:
+    return "\n".join(cell["source"] for cell in read_cells(path) if cell["cell_type"] == "code")
+
+
+def names_used(source: str) -> dict[str, set[str]]:
+    """Package of the library -> what a notebook takes from it, by import or as `package.name`."""
+    tree, used, rooms = ast.parse(source), {}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("htcv_lib"):
+            for alias in node.names:
+                if node.module == "htcv_lib":
+                    rooms.add(f"htcv_lib.{alias.name}")
+                else:
+                    used.setdefault(node.module, set()).add(alias.name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            room = f"htcv_lib.{node.value.id}"
+            if room in rooms:
+                used.setdefault(room, set()).add(node.attr)
+    return used
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
-def test_only_public_names_are_imported(path):
-    for cell in read_cells(path):
-        if cell["cell_type"] != "code":
-            continue
-        for node in ast.walk(ast.parse(cell["source"])):
-            if isinstance(node, ast.ImportFrom) and node.module.startswith("htcv_lib"):
-                package = __import__(node.module, fromlist=["__all__"])
-                assert node.module.count(".") == 1, f"import from the subpackage, not from {node.module}"
-                assert {alias.name for alias in node.names} <= set(getattr(package, "__all__", dir(package)))
+def test_only_public_names_are_used(path):
+    for module, names in names_used(code_of(path)).items():
+        assert module.count(".") == 1, f"from the room, not from {module}"
+        package = importlib.import_module(module)
+        assert names <= set(getattr(package, "__all__", dir(package))), module
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
+def test_a_notebook_is_easy_to_read(path):
+    code = code_of(path)
+    assert [line for line in code.splitlines() if len(line) > 100 and not re.match(r"\w+: \w+ = ", line)] == []
+    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert sum(node.end_lineno - node.lineno + 1 for node in imports) <= 12
 
 
 @pytest.mark.parametrize("path", RUN_NOTEBOOKS, ids=named)
@@ -66,17 +94,12 @@ def test_a_notebook_starts_with_its_title(path):
     assert first["cell_type"] == "markdown" and first["source"].startswith("# ")
 
 
-def imports_of(source: str) -> str:
-    """The import statements of the library in a source text."""
-    return "\n".join(ast.unparse(node) for node in ast.walk(ast.parse(source))
-                     if isinstance(node, ast.ImportFrom) and node.module.startswith("htcv_lib"))
-
-
 def test_chapters_import_no_torch():
     for family in Book.load(PROJECT).families.values():
         for name in family.chapters:
-            source = "\n".join(cell["source"] for cell in read_cells(PROJECT.notebooks / family.name / name)
-                               if cell["cell_type"] == "code")
-            code = f"import sys\n{imports_of(source)}\nprint('torch' in sys.modules)"
+            source = code_of(PROJECT.notebooks / family.name / name)
+            taken = [f"import {module}; {module}.{attribute}" for module, attributes in names_used(source).items()
+                     for attribute in sorted(attributes)]
+            code = "\n".join(["import sys", *taken, "print('torch' in sys.modules)"])
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
             assert done.stdout.strip() == "False" and "import torch" not in source
