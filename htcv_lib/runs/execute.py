@@ -4,15 +4,17 @@ A task is a notebook with parameters and a folder to end up in. It runs in a sta
 only when it finished is that folder renamed. What fails stays in staging with its traceback.
 """
 
+import importlib
 import json
 import multiprocessing
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -151,7 +153,7 @@ def execute_cells(task: Task, slot: Slot) -> Outcome:
     namespace: dict[str, Any] = {"__name__": "__main__"}
     number = 0
     try:
-        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), _library_of(task.root):
             for number, cell in enumerate(read_cells(task.notebook)):
                 if cell["cell_type"] == "code" and "page" not in cell["tags"]:
                     exec(compile(cell["source"], f"{task.notebook.name}, cell {number}", "exec"), namespace)
@@ -161,6 +163,19 @@ def execute_cells(task: Task, slot: Slot) -> Outcome:
         message = " ".join(f"{type(error).__name__}: {error}".split())
         return Outcome(task.label, False, time.perf_counter() - begin, f"{task.label}, cell {number}: {message}"[:400])
     return _finished(task, time.perf_counter() - begin)
+
+
+@contextmanager
+def _library_of(root: Path) -> Iterator[None]:
+    """Import the library of a checkout anew, whatever this process has of it; inside a process made for one task."""
+    own = {name: sys.modules.pop(name) for name in list(sys.modules) if name.partition(".")[0] == "htcv_lib"}
+    sys.path.insert(0, str(root))
+    importlib.invalidate_caches()
+    os.chdir(root)
+    try:
+        yield
+    finally:
+        sys.modules.update(own)  # results travel back as what the caller knows
 
 
 def _processes(kernels: bool, slot: Slot) -> BaseContext:
