@@ -1,4 +1,4 @@
-"""`htcv data|run|status|bench`: the book's command line."""
+"""`htcv data|run|status|verify|bench`: the book's command line."""
 
 import argparse
 import sys
@@ -74,6 +74,22 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
+def verify(options: argparse.Namespace) -> int:
+    """Train references again and compare what they measure."""
+    from htcv_lib.runs.build import active_profile
+    from htcv_lib.runs.project import Project
+    from htcv_lib.runs.reference import verify_references
+
+    found = verify_references(Project.find(), options.profile or active_profile(), options.count,
+                              _families(options.runs), _variants(options.runs))
+    for entry in found:
+        worst = entry.get("different") or {}
+        said = (entry["error"] or ", ".join(f"{name} was {was:.6g}, is {now:.6g}" for name, (was, now) in worst.items())
+                or ("equal within tolerance" if entry["close"] else "equal to the digit"))
+        print(f"  {entry['run']}: {said}")
+    return 1 if any(entry["error"] or entry["different"] for entry in found) else 0
+
+
 def data(options: argparse.Namespace) -> int:
     """List, fetch or verify data sets."""
     from htcv_lib.data.files import fetch_data, list_data, verify_data
@@ -115,7 +131,7 @@ def _variants(runs: list[str]) -> list[str] | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="htcv", description="Run, inspect and measure the report book.")
-    commands = parser.add_subparsers(required=True, metavar="data|run|status|bench")
+    commands = parser.add_subparsers(required=True, metavar="data|run|status|verify|bench")
     named = {"nargs": "*", "help": "family, family/variant or family/variant/s<seed>; default: all"}
     one = commands.add_parser("data", help="list, fetch or verify data sets")
     one.add_argument("action", choices=["list", "fetch", "verify"])
@@ -137,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--like", default="", metavar="COMMIT",
                      help="with --rekey: compare with what the code of this commit gives on this machine")
     one.set_defaults(command=status)
+    one = commands.add_parser("verify", help="train references again and compare every metric")
+    one.add_argument("runs", **named)
+    one.add_argument("--profile")
+    one.add_argument("--count", type=int, default=12, help="references drawn at random, where no run is named")
+    one.set_defaults(command=verify)
     one = commands.add_parser("bench", help="throughput and overhead, as ratios")
     one.add_argument("what", nargs="?", default="all", type=_comparison,
                      help="a training task, phong, runner or all; a wrong name lists them")

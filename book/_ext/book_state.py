@@ -22,7 +22,8 @@ from htcv_lib.runs.plan import PROFILES, REFERENCE_PROFILES, Book, Family, PlanE
 from htcv_lib.runs.project import Project, cpu_name, cuda_devices, git_state
 from htcv_lib.runs.records import Record, Results, share_of_report
 
-WATCHED = ("book/runs/**/record.json", "book/claims/*.yml", "notebooks/*/*.yml", "notebooks/*/*.ipynb",
+WATCHED = ("book/runs/**/record.json", "book/runs/verified.json",
+           "book/claims/*.yml", "notebooks/*/*.yml", "notebooks/*/*.ipynb",
            "data_manifests/*.yaml", "htcv_lib/**/*.py", "book/_ext/*.py",
            *(f"runs/{profile}/**/record.json" for profile in PROFILES))
 

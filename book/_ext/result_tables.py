@@ -15,7 +15,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from htcv_lib.runs.plan import Family
-from htcv_lib.runs.records import Record
+from htcv_lib.runs.records import Record, read_json
 from htcv_lib.runs.statistics import spell_mean
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ class StatusTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
-        found: list[nodes.Node] = []
+        found: list[nodes.Node] = [raw(verified(state))]
         for family in state.book.families.values():
             names = sorted({f"{family.name}/{variant}/s0" for variant in family.variants}
                            | {name for name in state.references if name.startswith(f"{family.name}/")}
@@ -117,7 +117,7 @@ class StatusTable(SphinxDirective):
             rows = [self.row(state, family, name) for name in names]
             head = ["Run", "Reference", "This build", "Profile", "Took", "Finished", "Device", "Commit", "torch"]
             found.append(raw(table(family.title, head, rows, [4], label=f"Status of {family.title}", wide=True)))
-        return found or [calm("runs.yml holds no family yet.")]
+        return found if state.book.families else [calm("runs.yml holds no family yet.")]
 
     def row(self, state: BookState, family: Family, name: str) -> list[str]:
         reference, own = state.references.get(name), state.built.get(name)
@@ -135,6 +135,23 @@ class StatusTable(SphinxDirective):
                  if record else [MISSING] * 6)
         return [anchor(name.partition("/")[2], link(self.env, run_page(self.env, name))), badge(word) + why, here,
                 *(escape(text) for text in known)]
+
+
+def verified(state: BookState) -> str:
+    """What `htcv verify` found, in a sentence, and a table of what did not repeat; empty if it never ran."""
+    path = state.project.references / "verified.json"
+    entries = read_json(path) if path.is_file() else []
+    if not entries:
+        return ""
+    off = [entry for entry in entries if entry["error"] or entry["different"]]
+    exact = sum(not (entry["error"] or entry["different"] or entry["close"]) for entry in entries)
+    close = len(entries) - len(off) - exact
+    within = f", {close} within a tolerance" if close else ""
+    text = (f"<p>{exact} of {len(entries)} references that were trained again repeated to the digit{within}. "
+            f"The last was tried on {max(entry['date'] for entry in entries)}.</p>")
+    rows = [[escape(entry["run"]), escape(entry["error"] or ", ".join(
+        f"{name} {was:.5g}, now {now:.5g}" for name, (was, now) in entry["different"].items()))] for entry in off]
+    return text + (table("References that did not repeat", ["Run", "What differs"], rows) if rows else "")
 
 
 def comparable(family: Family, records: list[Record]) -> list[Record]:

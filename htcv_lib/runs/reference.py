@@ -5,10 +5,12 @@ refactor changes keys but reproduces the fingerprint exactly, the key may be ren
 """
 
 import os
+import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import Slot, Task, execute
 from htcv_lib.runs.freshness import RunState, keep_listing, known_runs, result_code, run_states
 from htcv_lib.runs.plan import Book, PlanError, split_name
-from htcv_lib.runs.project import Project, git_state
+from htcv_lib.runs.project import Project, cpu_name, git_state
 from htcv_lib.runs.records import Record, Results, check_sizes, read_json, records_below, write_json
+from htcv_lib.runs.run import utc_now
 
 KEPT = ("history.csv", "samples.webp", "samples.json")
 FINGERPRINT_STEPS = 20
 TIMED = {"waiting"}  # metrics that measure the machine
+TOLERANCE = 1e-4  # of a metric that is trained again, as a share of it
 
 
 def require_clean_tree(project: Project) -> None:
@@ -140,6 +144,68 @@ def apply_fingerprints(states: Iterable[RunState], shown_by: Mapping[str, str], 
         say(f"  {name}: {'key renewed' if same else 'the fingerprint differs; train it again'}")
     keep_listings(project)
     return renewed
+
+
+def verify_references(project: Project, profile: str, count: int = 12, families: Iterable[str] | None = None,
+                      variants: Iterable[str] | None = None,
+                      say: Callable[[str], None] = print) -> list[dict[str, Any]]:
+    """Train references again, from nothing, and compare every metric; kept in `book/runs/verified.json`.
+
+    What a reference needs is trained again before it. One thread a run, no GPU; nothing else is written.
+
+    Args:
+        count: As many fresh references, drawn at random by the commit; all that are named where runs are named.
+        families, variants: Only these.
+
+    Returns for each run: run, profile, commit, device, date, key, and metric -> [was, is] of those "close", equal to
+    `TOLERANCE`, and those "different"; neither holds what is equal to the last digit.
+    """
+    wanted = known_runs(Book.load(project), profile, families, variants)
+    fresh = {state.run.name: state for state in run_states(wanted, project)
+             if state.reference and state.reference.data["key"] == state.key}
+    trained = [name for name, state in fresh.items() if state.reference.data.get("fingerprint")]
+    commit = git_state(project.root)[0]
+    names = list(fresh) if variants else random.Random(commit).sample(trained, min(count, len(trained)))
+    folder = project.built / "verify"
+    shutil.rmtree(folder, ignore_errors=True)
+    states = run_states(Book.load(project).runs(profile, variants=names), project)
+    keys = {state.run.name: f"verify-{state.key}" for state in states}
+    tasks = [Task(f"{name} (again)", state.run.notebook, dict(state.run.parameters), project.staging / "verify" / name,
+                  folder / name, project.root,
+                  {"profile": profile, "key": keys[name], "parts": {},
+                   "needs": {alias: str(folder / need) for alias, need in state.run.needs.items()}},
+                  needs=tuple(f"{need} (again)" for need in state.run.needs.values()), minutes=state.run.minutes)
+             for state in states for name in [state.run.name]]
+    outcomes = {outcome.label: outcome for outcome in execute(tasks, say, [Slot(1, "-1")] * 2, kernels=False)}
+    found = []
+    for name in sorted(names):
+        outcome, reference = outcomes[f"{name} (again)"], fresh[name].reference
+        entry = {"run": name, "profile": profile, "key": reference.data["key"], "commit": commit, "device": cpu_name(),
+                 "date": utc_now()[:10], "error": outcome.error}
+        if outcome.ok:
+            entry |= _compared(reference, Record.load(outcome.folder))
+        found.append(entry)
+    for key in keys.values():
+        (project.resume / f"{key}.pt").unlink(missing_ok=True)
+        (project.weights / f"{key}.safetensors").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = project.references / "verified.json"
+    before = read_json(kept) if kept.is_file() else []
+    again = {(entry["run"], entry["profile"]) for entry in found}
+    write_json(kept, sorted([entry for entry in before if (entry["run"], entry["profile"]) not in again] + found,
+                            key=lambda entry: (entry["run"], entry["profile"])))
+    return found
+
+
+def _compared(was: Record, now: Record) -> dict[str, dict[str, list[float]]]:
+    """The metrics that are not equal to the last digit, in two groups."""
+    groups: dict[str, dict[str, list[float]]] = {"close": {}, "different": {}}
+    for name in sorted((set(was.metrics) | set(now.metrics)) - TIMED):
+        pair = [record.metrics[name].value if name in record.metrics else nan for record in (was, now)]
+        if pair[0] != pair[1]:
+            same = abs(pair[0] - pair[1]) <= TOLERANCE * max(map(abs, pair))
+            groups["close" if same else "different"][name] = pair
+    return groups
 
 
 def _first_seeds(names: Iterable[str]) -> dict[str, str]:

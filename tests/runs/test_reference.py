@@ -10,7 +10,7 @@ from htcv_lib.runs.freshness import status_lines
 from htcv_lib.runs.plan import PlanError
 from htcv_lib.runs.project import git_state
 from htcv_lib.runs.records import Record
-from htcv_lib.runs.reference import renew_keys, require_clean_tree, write_references
+from htcv_lib.runs.reference import renew_keys, require_clean_tree, verify_references, write_references
 
 pytestmark = pytest.mark.slow
 LOSSES = "class Losses:\n    train_s = 0.0\n    first_losses = [slope * k for k in range(3)]\n" \
@@ -79,6 +79,24 @@ def test_a_reference_is_fresh_until_its_code_changes_and_again_once_renewed(toy,
     notebook.write_text(notebook.read_text().replace("slope * k", "slope * k + 1"))  # other losses
     assert set(renew_keys("laptop", toy, lambda line: None).values()) == {False}
     assert "2 stale" in status_lines("laptop", toy)[0]
+
+
+def test_a_reference_that_is_trained_again_repeats_or_is_named_with_what_differs(toy, edit_runs):
+    with_fingerprint(toy, edit_runs)
+    report = build(toy, "laptop", say=lambda line: None, pages=False)
+    write_references(report, toy, lambda line: None)
+    (entry,) = verify_references(toy, "laptop", say=lambda line: None)
+    assert (entry["run"], entry["error"], entry["close"], entry["different"]) == ("toy/one/s0", "", {}, {})
+    place = toy.reference("laptop", "toy/one/s0") / "record.json"
+    record = json.loads(place.read_text())
+    value = record["metrics"]["value"]["value"]
+    for now, kind in ((value * 1.00001, "close"), (value * 1.1, "different")):
+        record["metrics"]["value"]["value"] = now
+        place.write_text(json.dumps(record))
+        (entry,) = verify_references(toy, "laptop", variants=["toy/one/s0"], say=lambda line: None)
+        assert entry[kind] == {"value": [now, value]}
+    assert json.loads((toy.references / "verified.json").read_text()) == [entry]  # one entry a run
+    assert not (toy.built / "verify").exists()
 
 
 def test_with_a_commit_the_fingerprints_of_its_code_and_of_ours_are_compared_on_this_machine(toy, edit_runs):
