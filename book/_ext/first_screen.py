@@ -30,12 +30,12 @@ class Card:
 
     family: str
     title: str
-    question: str
+    question: str  # what the report asked
     source: str
     run: str = ""  # variant whose number is shown; unset: the most important run done well
     metrics: tuple[str, ...] = ()  # the number, then what must be read with it; unset: the family's first metric
     baseline: str = ""  # variant it is set against; unset: the best one as reported
-    as_reported: str = "as reported"  # what that one is
+    as_reported: str = "with the report's recipe"  # what that one is
     done_well: str = "done well"  # and what the run is
     columns: tuple[str, ...] = ()  # of its samples; unset: the first, and "prediction", "output" or the last
 
@@ -80,28 +80,36 @@ def several(text: str) -> tuple[str, ...]:
 
 
 class ReportCard(SphinxDirective):
-    """A card of the first screen: the family, the options of `Card` (several values by semicolons), the question."""
+    """A card of the first screen: the family, the options of `Card` (several values by semicolons), and what was found.
+
+    The finding may hold results; without a run of the family, the question stands alone.
+    """
 
     required_arguments = 1
     has_content = True
     option_spec = {"title": directives.unchanged_required, "source": directives.unchanged_required,
+                   "question": directives.unchanged_required,
                    "run": directives.unchanged, "metrics": several, "baseline": directives.unchanged,
                    "as-reported": directives.unchanged, "done-well": directives.unchanged, "columns": several}
 
     def run(self) -> list[nodes.Node]:
-        if missing := {"title", "source"} - set(self.options):
+        if missing := {"title", "source", "question"} - set(self.options):
             raise self.error(f"report-card {self.arguments[0]}: missing {', '.join(sorted(missing))}")
-        options = {name.replace("-", "_"): value for name, value in self.options.items()}
-        card = Card(self.arguments[0], question=" ".join(" ".join(self.content).split()), **options)
-        return [raw(self.card(track(self.env), card))]
+        card = Card(self.arguments[0], **{name.replace("-", "_"): value for name, value in self.options.items()})
+        state, found = track(self.env), nodes.container(classes=["htcv-finding"])
+        if state.family(card.family):
+            self.state.nested_parse(self.content, self.content_offset, found)
+        top, rest = self.card(state, card)
+        return [raw(top), found, raw(rest)]
 
-    def card(self, state: BookState, card: Card) -> str:
+    def card(self, state: BookState, card: Card) -> tuple[str, str]:
+        """What stands above the finding, and what below."""
         family = state.family(card.family)
         record = headline(state, family, card.run) if family else None
         chapter = link(self.env, chapter_page(self.env, card.family))
         title = f'<a href="{chapter}">{escape(card.title)}</a>' if chapter else escape(card.title)
         strip = (picture(record, card.columns) if record else "") or sketch(state, card.family)
-        lines = [f'<p class="htcv-question">{escape(card.question)}</p>']
+        lines = []
         if record and family:
             lines.append(self.number(state, family, record, card))
         elif family:
@@ -111,7 +119,8 @@ class ReportCard(SphinxDirective):
         ready = "" if family else " htcv-soon"
         return (f'<li class="htcv-card{ready}"><div class="htcv-strip">{strip}</div>'
                 f'<p class="htcv-source">Report: {escape(card.source)}</p><p class="htcv-card-title" role="heading" '
-                f'aria-level="2">{title}</p>{"".join(lines)}</li>')
+                f'aria-level="2">{title}</p><p class="htcv-question">{escape(card.question)}</p>',
+                "".join(lines) + "</li>")
 
     def number(self, state: BookState, family: Family, record: Record, card: Card) -> str:
         """One metric of the run done well, beside the run as reported; and what must be read with it, if anything."""

@@ -1,10 +1,12 @@
 """Numbers in prose: {result}`pets_unet/mp-tr-ce/s0:accuracy`, read from the committed reference.
 
 Without a seed the role gives the mean over seeds, half its 95 % interval and n. A Python format may
-follow: {result}`pets_unet/mp-tr-ce:accuracy:.1%`. A dagger marks a reference whose run has changed.
+follow: {result}`pets_unet/mp-tr-ce:accuracy:.1%`; with `:mean` behind it the mean stands alone, and its n where one
+hovers. A dagger marks a reference whose run has changed.
 """
 
 import re
+from statistics import fmean
 
 from book_state import BookState, link, run_page, track
 from docutils import nodes
@@ -13,11 +15,11 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
 from htcv_lib.runs.records import Record
-from htcv_lib.runs.statistics import spell_mean
+from htcv_lib.runs.statistics import minus, spell_mean
 
 logger = logging.getLogger(__name__)
 TARGET = re.compile(r"(?P<family>\w+)/(?P<variant>[\w.-]+)(?:/s(?P<seed>\d+))?"
-                    r":(?P<metric>[\w/.-]+)(?::(?P<format>.+))?")
+                    r":(?P<metric>[\w/.-]+)(?::(?P<format>[^:]+?))?(?P<bare>:mean)?")
 
 
 class ResultRole(SphinxRole):
@@ -41,10 +43,12 @@ class ResultRole(SphinxRole):
         about = family.metrics.get(match["metric"], {})
         values = [record.value(match["metric"]) for record in records]
         try:
-            text = spell_mean(values, match["format"] or about.get("format", ".3g"), about.get("unit", ""))
+            spec = match["format"] or about.get("format", ".3g")
+            text = (minus(format(fmean(values), spec)) if match["bare"]
+                    else spell_mean(values, spec, about.get("unit", "")))
         except ValueError as error:
             return self.unknown(str(error))
-        seeds = "" if match["seed"] or about.get("unit") == "runs" else f" (n = {len(values)})"
+        seeds = "" if match["seed"] or match["bare"] or about.get("unit") == "runs" else f" (n = {len(values)})"
         return [self.node(state, records, text + seeds)], []
 
     def records(self, state: BookState, match: re.Match) -> list[Record]:
@@ -60,7 +64,8 @@ class ResultRole(SphinxRole):
 
     def node(self, state: BookState, records: list[Record], text: str) -> nodes.Node:
         first = records[0]
-        origin = f"{first.profile} profile, {first.dataset}, {first.device}, {first.finished[:10]}"
+        seeds = f"mean of {len(records)} seeds, " if len(records) > 1 else ""
+        origin = f"{seeds}{first.profile} profile, {first.dataset}, {first.device}, {first.finished[:10]}"
         address = link(self.env, run_page(self.env, first.run))
         node = (nodes.reference("", text, refuri=address, internal=True, reftitle=origin) if address
                 else nodes.abbreviation("", text, explanation=origin))

@@ -239,7 +239,7 @@ def cards(*options: str) -> str:
     """A first screen with one card."""
     lines = "\n".join(f":{option}" for option in options)
     return ("````{first-screen} One toy\n```{report-card} toy\n:title: Toy\n:source: A report\n"
-            f"{lines}\n\nDoes it\nwork?\n```\n````")
+            f":question: Does it work?\n{lines}\n\nIt does: {{result}}`toy/first:accuracy:.0%:mean`.\n```\n````")
 
 
 def test_the_page_says_what_stands_on_a_card(toy):
@@ -248,6 +248,11 @@ def test_the_page_says_what_stands_on_a_card(toy):
     assert warnings == "" and '<p class="htcv-line">One toy</p>' in html
     assert '<p class="htcv-source">Report: A report</p>' in html
     assert '<p class="htcv-question">Does it work?</p>' in html
+    assert re.search(r'<div class="htcv-finding[^>]*>\s*<p>It does: <span class="htcv-missing">not yet measured', html)
+    toy.refer("first", 0, 0.5)
+    toy.refer("first", 1, 0.6)
+    html, _ = toy.build()
+    assert ">55%</a>" in html and "mean of 2 seeds, laptop profile" in html
 
 
 def test_a_card_without_a_title_is_a_warning_that_names_it(toy):
@@ -273,7 +278,7 @@ def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_num
     toy.page(cards("run: second", "metrics: accuracy; style", "baseline: first"))
     html, warnings = toy.build()
     assert warnings == ""
-    assert "90.0%</b> accuracy, done well; 50.0% (n = 2) as reported" in html
+    assert "90.0%</b> accuracy, done well; 50.0% (n = 2) with the report's recipe" in html
     assert '<p class="htcv-data">style kept 0.75</p>' in html
 
 
