@@ -90,7 +90,7 @@ def fingerprints(names: Iterable[str], project: Project,
             record = Record.load(outcome.folder)
             scores = {name: f"{metric.value:.5g}" for name, metric in record.metrics.items() if name not in TIMED}
             found[state.run.name] = {"fingerprint": record.data["first_losses"][:FINGERPRINT_STEPS],
-                                     "fingerprint_scores": digest(scores)}
+                                     "fingerprint_scores": digest(scores) if scores else ""}
     for name, folder in folders.items():
         shutil.rmtree(folder, ignore_errors=True)
         (project.resume / f"{keys[name]}.pt").unlink(missing_ok=True)

@@ -1,10 +1,12 @@
 """Executing notebooks in workers that may die."""
 
+import os
+
 import nbformat
 import pytest
 
 from htcv_lib.runs import execute as execute_module
-from htcv_lib.runs.execute import Slot, Task, execute, slots
+from htcv_lib.runs.execute import Slot, Task, execute, slots, usable_cores
 
 
 def task(root, label: str, source: str, needs: tuple[str, ...] = ()) -> Task:
@@ -20,11 +22,23 @@ def task(root, label: str, source: str, needs: tuple[str, ...] = ()) -> Task:
     (["0"], "4", [Slot(2, "0")] * 4), (["0", "1"], "3", [Slot(2, "0"), Slot(2, "1"), Slot(2, "0")])])
 def test_workers_share_cores_and_take_turns_on_gpus(monkeypatch, gpus, jobs, workers):
     monkeypatch.setattr(execute_module, "cuda_devices", lambda: gpus)
-    monkeypatch.setattr(execute_module.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(execute_module, "usable_cores", lambda: 8)
     monkeypatch.delenv("HTCV_JOBS", raising=False)
+    monkeypatch.delenv("HTCV_THREADS", raising=False)
     if jobs:
         monkeypatch.setenv("HTCV_JOBS", jobs)
     assert slots() == workers
+    monkeypatch.setenv("HTCV_THREADS", "1")
+    assert {slot.threads for slot in slots()} == {1}
+
+
+def test_the_cores_are_those_this_process_may_use():
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 @pytest.mark.slow
