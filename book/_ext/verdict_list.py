@@ -285,8 +285,11 @@ def recorded_runs(state: BookState, verdict: Verdict) -> int:
 def spell(value: float, spec: str, difference: bool) -> str:
     """A difference with its sign, shares in points; a level as the metric prints it."""
     if not difference:
-        return format(value, spec).replace("-", "\u2212")
-    text = f"{100 * value:+.{spec[1:-1] or 0}f} points" if spec.endswith("%") else format(value, f"+{spec}")
+        text = format(value, spec)
+    else:
+        text = f"{100 * value:+.{spec[1:-1] or 0}f} points" if spec.endswith("%") else format(value, f"+{spec}")
+    if not any(digit in text for digit in "123456789"):  # rounded to nothing: no sign
+        text = text.lstrip("+-")
     return text.replace("-", "\u2212")
 
 

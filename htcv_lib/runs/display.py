@@ -136,7 +136,7 @@ def source_html(thing: Any) -> str:
     path = Path(inspect.getsourcefile(thing))
     place = "/".join(path.parts[path.parts.index("htcv_lib"):]) if "htcv_lib" in path.parts else path.name
     coloured = highlight(code, PythonLexer(), HtmlFormatter(cssclass="highlight"))
-    return (f'<details class="htcv-source"><summary><code>{escape(thing.__qualname__)}</code> in {escape(place)}, from '
+    return (f'<details class="htcv-code"><summary><code>{escape(thing.__qualname__)}</code> in {escape(place)}, from '
             f'line {first}</summary>{coloured}</details>')
 
 

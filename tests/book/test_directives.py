@@ -407,6 +407,13 @@ def test_claims_of_one_section_can_stand_on_a_page_of_their_own(toy):
     assert "A guess about a cause." in html and "The first run is said to win." not in html
 
 
+def test_a_difference_that_rounds_to_nothing_has_no_sign():
+    from verdict_list import spell
+
+    assert spell(-0.0001, ".1%", True) == "0.0 points" and spell(-0.0004, ".3f", True) == "0.000"
+    assert spell(-0.012, ".1%", True) == "\u22121.2 points" and spell(0.5, ".1f", True) == "+0.5"
+
+
 HEADLINES = """
 headlines:
 - {id: who-wins, says: The first run wins., decided_by: better, claims: [better],
