@@ -17,7 +17,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "augment": ["depth_augmentation"],
-    "baselines": ["EmptyMask", "MeanMaskDepth", "PasteDetector", "PasteMask", "RowDepth"],
+    "baselines": ["EmptyMask", "FullMask", "MeanMaskDepth", "PasteDetector", "PasteMask", "RowDepth"],
     "datasheet": ["AREAS", "compare_sets", "outline_contrast", "row_rise", "set_statistics"],
     "figures": ["MASK_DEPTH_COLUMNS", "depth_colours", "mask_depth_grid", "mask_depth_tiles"],
     "losses": [

@@ -51,6 +51,15 @@ class EmptyMask(MeanMaskDepth):
         return torch.stack([torch.zeros_like(mask), depth.mean().expand_as(depth)])
 
 
+class FullMask(MeanMaskDepth):
+    """The object everywhere, and everything at the mean depth: what a mask that covers all scores."""
+
+    def prediction(self) -> Tensor:
+        """(2, H, W): ones, and one number."""
+        mask, depth = self.mean
+        return torch.stack([torch.ones_like(mask), depth.mean().expand_as(depth)])
+
+
 class RowDepth(MeanMaskDepth):
     """No object, and for each row of the picture its mean depth: what "lower is nearer" is worth."""
 
