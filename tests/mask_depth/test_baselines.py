@@ -1,7 +1,15 @@
 import pytest
 import torch
 
-from htcv_lib.mask_depth.baselines import EmptyMask, MeanMaskDepth, PasteDetector, PasteMask, RowDepth, best_threshold
+from htcv_lib.mask_depth.baselines import (
+    EmptyMask,
+    FullMask,
+    MeanMaskDepth,
+    PasteDetector,
+    PasteMask,
+    RowDepth,
+    best_threshold,
+)
 
 # two pictures of 2 x 2 pixels
 MASKS = torch.tensor([[[[0.0, 1], [0, 1]]], [[[0.0, 0], [0, 1]]]])
@@ -29,6 +37,12 @@ def test_a_larger_batch_counts_for_more():
 def test_the_empty_mask_has_one_depth():
     output = EmptyMask().fit(batches())(PICTURES)
     assert output.mask.abs().max() == 0
+    torch.testing.assert_close(output.depth, torch.full((3, 1, 2, 2), 0.525))
+
+
+def test_the_full_mask_covers_everything_at_one_depth():
+    output = FullMask().fit(batches())(PICTURES)
+    assert output.mask.min() == 1
     torch.testing.assert_close(output.depth, torch.full((3, 1, 2, 2), 0.525))
 
 
