@@ -261,8 +261,8 @@ def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
     unit = "" if unit in UNITLESS else f" {unit}"
     title = in_a_sentence(about.get("title", claim.metric))
     if verdict.n < ENOUGH:  # too few for an interval: the values themselves
-        said = ", ".join(spell(value, spec, difference) for value in list(verdict.values.values())[:verdict.n])
-        found.append(f"{title} {said}{unit}")
+        said = [spell(value, spec, difference) for value in list(verdict.values.values())[:verdict.n]]
+        found.append(f"{title} {', '.join([*(each.removesuffix(' points') for each in said[:-1]), said[-1]])}{unit}")
     else:
         floor, top = ((-1.0 if difference else 0.0), 1.0) if about.get("unit") == "fraction" else (-inf, inf)
         ends = " to ".join(spell(min(top, max(floor, end)), spec, difference) for end in (estimate.low, estimate.high))

@@ -346,7 +346,7 @@ def test_a_claim_shows_what_was_said_what_was_tested_and_what_came_out(toy):
 
 def test_fewer_than_five_seeds_are_called_preliminary_and_print_their_values(toy):
     html, _ = judged(toy, seeds=3)
-    assert "preliminary, n = 3; accuracy +5.0 points, +5.1 points, +5.0 points; margin" in html
+    assert "preliminary, n = 3; accuracy +5.0, +5.1, +5.0 points; margin" in html
     assert "1 so far supported" in html and "interval" not in html
     assert '<span class="htcv-badge htcv-is-so-far-supported">so far supported</span>' in html
     assert "htcv-is-supported" not in html
