@@ -146,7 +146,7 @@ def headline_rows(env: BuildEnvironment, state: BookState, judged: Judged, here:
     see = headline.report.get("see", "")
     because = escape(headline.report["because"])
     if see:
-        because += " " + anchor("Evidence", f"{link(env, 'book/errata')}#{see}")
+        because += " " + anchor("Evidence", f"{link(env, 'book/errata')}#{nodes.make_id(see)}")
     files = f'{badge(ANSWER[headline.report["word"]])}<span class="htcv-said">{because}</span>'
     measured_html = size = ""
     if verdict:
@@ -161,8 +161,8 @@ def headline_rows(env: BuildEnvironment, state: BookState, judged: Judged, here:
     if here:
         items = "".join(claim_item(env, state, detail, here) for detail in judged.details)
         count = len(judged.details)
-        row += (f'<tr class="htcv-tests"><td colspan="4"><details><summary>{count} test{"s" * (count != 1)} of '
-                f'sentences behind it</summary><ol class="htcv-claims">{items}</ol></details></td></tr>')
+        row += (f'<tr class="htcv-tests"><td colspan="4"><details><summary>{count} '
+                f'test{"s" * (count != 1)}</summary><ol class="htcv-claims">{items}</ol></details></td></tr>')
     return f'<tbody class="htcv-judged htcv-is-{slug(word)}">{row}</tbody>'
 
 

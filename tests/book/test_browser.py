@@ -267,11 +267,11 @@ def test_a_count_of_verdicts_leaves_only_its_claims_and_a_link_brings_all_back(b
     number = int(count.inner_text().split()[0])
     count.click()
     page.wait_for_url("**/claims.html#*", wait_until="load")
-    every = page.locator(".htcv-claim").count()
-    assert page.locator(".htcv-claim:visible").count() == number < every
+    every = page.locator(".htcv-judged").count()
+    assert page.locator(".htcv-judged:visible").count() == number < every
     page.locator(".htcv-only:visible a").click()
     page.wait_for_function("!document.querySelector('.htcv-only:target')")
-    assert page.locator(".htcv-claim:visible").count() == every
+    assert page.locator(".htcv-judged:visible").count() == every
     context.close()
 
 
