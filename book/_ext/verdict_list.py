@@ -248,7 +248,7 @@ def measured(verdict: Verdict, family: Family | None, recorded: int = 0) -> str:
     if estimate is None or not verdict.n:
         return (f"its recorded runs ({recorded}) leave nothing to measure" if recorded
                 else "its runs have not been recorded yet")
-    found = [verdict.shut] if verdict.shut else []
+    found = [verdict.shut.rstrip(".")] if verdict.shut else []
     found.append(verdict.preliminary or f"n = {verdict.n}")
     if claim.collapse:
         hits = round(estimate.mean * verdict.n)
