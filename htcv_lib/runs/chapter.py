@@ -58,10 +58,6 @@ class Chapter:
         """The claims of this family, decided by its references."""
         return project_verdicts(self.results.project, self.results.family.name)[self.results.family.name]
 
-    def headlines(self) -> list[Judged]:
-        """The headlines of this family, with both answers."""
-        return judged(self.results.project, {self.results.family.name: self.verdicts()})
-
     def changed(self, record: Record) -> str:
         """What a scratch run did differently from the run as `full` defines it, for example "lr 0.003"."""
         planned = Book.load(self.results.project).run(record.run, "full")

@@ -27,13 +27,15 @@ Above the sections may stand what gates them and what they add up to:
       claims: [a-wins]
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from htcv_lib.runs.claims import ANSWERS, Claim, Gate, Headline
+from htcv_lib.runs.claims import ANSWERS, NOT_LEARNED, NOT_OCCURRED, Claim, Gate, Headline
 from htcv_lib.runs.plan import Book, Family
 from htcv_lib.runs.project import Project
 
@@ -136,11 +138,19 @@ def _headlines(file: Mapping[str, Any], claims: Mapping[str, Claim], family: str
 
 
 def _gates(file: Mapping[str, Any], family: Family | None, where: str) -> list[Gate]:
+    """The gates; a metric or a baseline that is not there would leave one open for ever, so it is an error."""
     gates = []
     for entry in file.get("gates", []):
         _check_keys(entry, *GATE, f"{where}: gates")
         if family and entry["by"] not in family.metrics:
             raise ValueError(f"{where}: gates: {family.name} has no metric {entry['by']!r}")
+        if entry.get("word", NOT_LEARNED) not in (NOT_LEARNED, NOT_OCCURRED):
+            raise ValueError(f"{where}: gates: word must be {NOT_LEARNED!r} or {NOT_OCCURRED!r}, not {entry['word']!r}")
+        baseline = entry.get("baseline", "")
+        for name in filter(None, [baseline] if isinstance(baseline, str) else baseline.values()):
+            pattern = re.sub(r"\{.*?\}", "*", name)  # a template names at least one run
+            if family and not any(fnmatch(variant, pattern) for variant in family.variants):
+                raise ValueError(f"{where}: gates: {family.name} has no run {name!r} as a baseline")
         gates.append(Gate(**entry))
     return gates
 

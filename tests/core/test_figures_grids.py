@@ -1,6 +1,5 @@
 """Grids of pictures, maps of classes, and the architecture drawing."""
 
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from htcv_lib.figures.grids import (
 )
 from htcv_lib.figures.networks import _blocks, _place, draw_architecture, short_count
 from htcv_lib.figures.style import CLASS_COLOURS, ERROR
+from htcv_lib.networks import LayerShape as Layer
 
 
 def grid(rows=2, columns=3, height=4, width=4):
@@ -183,14 +183,6 @@ def test_a_white_picture_ends_in_a_line_and_a_dark_one_does_not():
     dark, white = show_tiles(tiles, ["dark", "white"], key=False).axes
     assert not any(spine.get_visible() for spine in dark.spines.values())
     assert all(spine.get_visible() for spine in white.spines.values())
-
-
-class Layer(NamedTuple):
-    name: str
-    kind: str
-    in_shape: tuple
-    out_shape: tuple
-    params: int
 
 
 UNET = [

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from htcv_lib.decomposer.heads import decomposer_network, freeze_for
+from htcv_lib.decomposer.layers import SetDecomposition
 from htcv_lib.decomposer.losses import base_loss
 from htcv_lib.decomposer.objective import (
     decomposition_objective,
@@ -242,18 +243,10 @@ def test_terms_are_float32_though_the_network_computes_in_bfloat16():
     assert number(terms) == pytest.approx(exact["loss"].item(), abs=1e-7)
 
 
-class Lit(NamedTuple):
-    original: Tensor
-    light: Tensor
-    shadow: Tensor
-    occlusion: Tensor
-    mask: Tensor
-    mask_logits: Tensor | None
-    highlight: Tensor
-
+class Lit(SetDecomposition):
     def recompose(self, hard=True):
         assert not hard
-        return self.original * self.shadow * self.light + self.highlight
+        return super().recompose(hard)
 
 
 def test_with_labels_the_set_objective_knows_mask_and_irradiance_and_without_it_needs_neither():

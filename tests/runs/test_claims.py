@@ -322,6 +322,25 @@ def test_a_file_with_a_mistake_is_refused_by_name(tmp_path, text, message):
         read_file(path)
 
 
+@pytest.mark.parametrize(("top", "message"), [
+    ({"gates": [{"metrics": ["*"], "by": "acuracy", "says": "No."}]}, "toy has no metric 'acuracy'"),
+    ({"gates": [{"metrics": ["*"], "by": "accuracy", "says": "No.", "baseline": "z"}]}, "no run 'z' as a baseline"),
+    ({"gates": [{"metrics": ["*"], "by": "accuracy", "says": "No.", "baseline": {"*": "z-{k}"}}]}, "no run 'z-{k}'"),
+    ({"gates": [{"metrics": ["*"], "by": "accuracy", "says": "No.", "word": "nothing"}]}, "word must be"),
+    ({"headlines": [{"id": "h", "says": "So.", "claims": ["a"], "report": {"word": "yes", "because": "b"}}]},
+     "headline h: report: word must be one of true"),
+    ({"headlines": [{"id": "h", "says": "So.", "claims": ["z"], "report": {"word": "true", "because": "b"}}]},
+     "headline h: no claim 'z'"),
+    ({"headlines": [{"id": "h", "says": "So.", "claims": ["a"], "decided_by": "b",
+                     "report": {"word": "true", "because": "b"}}]}, "decided_by must be one of its claims"),
+    ({"headlines": [{"id": "h", "says": "So.", "claims": [], "report": {"word": "true", "because": "b"}}]},
+     "under no headline: a")])
+def test_a_gate_or_a_headline_with_a_mistake_is_refused(tmp_path, top, message):
+    test = {**SENTENCE, "compare": {"better": "a", "worse": "b", "metric": "accuracy", "margin": 0.1}}
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path, test, family=TOY, **top)
+
+
 def test_two_claims_with_one_id_are_refused(tmp_path):
     with pytest.raises(ValueError, match="duplicate id 'a'"):
         load(tmp_path, {**SENTENCE, "compare": PAIR}, {**SENTENCE, "compare": PAIR})

@@ -3,13 +3,13 @@
 import importlib.util
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from htcv_lib.networks import LayerShape as Layer
 from htcv_lib.vae.figures import TEN, _called, _stages, draw_vae, latent_map
 
 POINTS = np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [10.0, 5.0], [10.0, 7.0], [10.0, 6.0]])
@@ -79,14 +79,6 @@ def test_ten_colours_differ_for_every_kind_of_sight_and_from_the_paper(sight):
     distance = load_sight().distance
     assert min(distance(a, b, sight) for a, b in combinations(TEN, 2)) > 24
     assert min(distance(a, "#ffffff", sight) for a in TEN) > 24
-
-
-class Layer(NamedTuple):
-    name: str
-    kind: str
-    in_shape: tuple
-    out_shape: tuple
-    params: int
 
 
 ENCODER = [
