@@ -148,7 +148,7 @@ def headline_rows(env: BuildEnvironment, state: BookState, judged: Judged, here:
     if see:
         because += " " + anchor("Evidence", f"{link(env, 'book/errata')}#{nodes.make_id(see)}")
     files = f'{badge(ANSWER[headline.report["word"]])}<span class="htcv-said">{because}</span>'
-    measured_html = size = ""
+    measured_html, size = '<span class="htcv-said">No run can decide it; its tests say why.</span>', ""
     if verdict:
         text = escape(measured(verdict, family, recorded_runs(state, verdict)))
         measured_html = f'{interval_bar(verdict)}<span class="htcv-said">{text}</span>'

@@ -435,6 +435,7 @@ def test_headlines_have_two_answers_and_their_tests_are_folded_on_the_page_of_cl
     row = html[html.index("The first run wins."):html.index("It wins because")]
     assert "false by its own files" in row and "Its own table says otherwise." in row and "#an-erratum" in row
     assert "htcv-is-supported" in row and "htcv-zone" in row and row.count("<circle") == 5
+    assert "No run can decide it; its tests say why." in html  # no cell is empty
     assert "The first run is said to win." not in html  # the tests stand on the page of claims alone
     (toy.root / "book" / "claims.md").write_text("# Claims\n\n```{claims} toy\n```\n")
     toy.page("```{toctree}\nbook/claims\n```")
