@@ -1,11 +1,14 @@
 """The committed references: complete, small, made from clean trees, and of runs that exist."""
 
+import shutil
+
 import pytest
 
+from htcv_lib import load, neural_renderer
 from htcv_lib.runs.chapter import project_verdicts
 from htcv_lib.runs.plan import Book
 from htcv_lib.runs.project import Project
-from htcv_lib.runs.records import Record, Results, check_sizes, records_below
+from htcv_lib.runs.records import Record, Results, check_sizes, find_weights, records_below
 
 PROJECT = Project.find(__file__)
 REFERENCES = records_below(PROJECT.references)
@@ -18,7 +21,8 @@ def named(record: Record) -> str:
 
 def test_all_references_together_are_small():
     files = [path for path in PROJECT.references.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 40 * 2**20
+    assert sum(path.stat().st_size for path in files) < 64 * 2**20
+    assert sum(path.stat().st_size for path in files if path.suffix == ".safetensors") <= 16 * 2**20
 
 
 def test_no_verdict_mixes_sizes():
@@ -36,6 +40,36 @@ def test_a_reference_is_complete_and_of_a_planned_run(record):
     assert record.metrics and all(metric.n > 0 for metric in record.metrics.values())
     assert record.dataset in record.data["parts"]["data"]
     check_sizes(record.folder)
+
+
+@pytest.mark.parametrize("record", [r for r in REFERENCES if "published" in r.data], ids=named)
+def test_published_weights_make_the_records_network(record):
+    network = load(record.run)
+    assert not network.training
+    assert all(value.isfinite().all() for value in network.state_dict().values())
+    if record.family == "neural_renderer":
+        scenes = neural_renderer.test_scenes(record.parameters["sampler"], record.metrics["box_psnr"].n)
+        batches = [neural_renderer.scene_batch(part, record.parameters["sampler"], record.parameters["image_size"], True)
+                   for part in scenes.split(100)]
+        found = neural_renderer.evaluate_rendering(network, batches, ("box_mse",))["box_psnr"]
+        assert found == pytest.approx(record.value("box_psnr"), abs=0.02)  # dB: float16 instead of float32
+
+
+def test_every_run_that_publishes_weights_has_them_in_its_first_reference():
+    wanted = {f"{name}/{variant}" for name, family in BOOK.families.items()
+              for variant, entry in family.variants.items() if entry.get("weights")}
+    assert {record.run.rpartition("/")[0] for record in REFERENCES if "published" in record.data} == wanted
+
+
+def test_other_weights_than_the_records_are_refused(tmp_path):
+    record = next(record for record in REFERENCES if "published" in record.data)
+    folder = shutil.copytree(record.folder, tmp_path / "s0")
+    whole = (folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ValueError, match="other weights"):
+        find_weights(Record(folder, record.data), PROJECT)
+    with pytest.raises(FileNotFoundError, match="--force. trains it"):
+        find_weights(Record(tmp_path, record.data | {"key": "none"}), PROJECT)
 
 
 @pytest.mark.parametrize("record", [r for r in REFERENCES if (r.folder / "history.csv").exists()], ids=named)

@@ -31,7 +31,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "DECOMPOSITION_COLUMNS", "collapse_panels", "decomposition_sheet", "decomposition_tiles",
         "draw_sequence_network", "label_sheet", "label_tiles", "leakage_heatmap", "leakage_table",
     ],
-    "heads": ["Decomposer", "STAGES", "decomposer_network", "freeze_for", "trace_sequence"],
+    "heads": ["Decomposer", "STAGES", "build_network", "decomposer_network", "freeze_for", "trace_sequence"],
     "labels": [
         "LightingLabels", "lighting_labels", "occlusion_labels", "residual_labels", "score_found_masks",
         "score_labels", "with_pseudo_labels",

@@ -1,6 +1,7 @@
 """The reports' Decomposer, its stages as they are drawn, and the chapters' networks by name."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -152,6 +153,13 @@ def decomposer_network(name: str, embed_dim: int = 96, frames: int = 10, drop_pa
     if name == "reverse_swin":
         return ReverseSwinNet(embed_dim, frames, **common)
     return FramesNet(embed_dim, 1 if name == "one_frame" else frames, skips=name != "autoencoder_noskip", **common)
+
+
+def build_network(parameters: Mapping[str, Any]) -> nn.Module:
+    """The network of a run, freshly initialised, from the parameters in its record."""
+    depths = tuple(map(int, parameters["depths"].split("-")))
+    return decomposer_network(parameters["network"], parameters["embed_dim"], drop_path=parameters["drop_path"],
+                              depths=depths)
 
 
 # The stages of a video encoder and of the decoders on it, as they are drawn.

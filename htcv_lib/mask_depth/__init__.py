@@ -25,7 +25,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "mask_depth_loss", "mse_loss", "quantise_depth", "silog_gradient_loss", "silog_loss",
     ],
     "lr_range": ["SuggestedLR", "lr_range_test", "suggested_lr"],
-    "networks": ["AtrousNet", "ResNetMaskDepth", "SeparableNet", "mask_depth_network", "network_input"],
+    "networks": [
+        "AtrousNet", "ResNetMaskDepth", "SeparableNet", "build_network", "mask_depth_network", "network_input",
+    ],
     "objective": [
         "Predicted", "evaluate_mask_depth", "mask_depth_objective", "predict_mask_depth", "score_pictures_of",
         "score_pseudo_truth", "summarize_mask_depth",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -256,3 +257,9 @@ def fields(inputs: str) -> tuple[str, ...]:
     if inputs not in INPUTS:
         raise ValueError(f"inputs must be one of {', '.join(INPUTS)}, got {inputs!r}")
     return INPUTS[inputs]
+
+
+def build_network(parameters: Mapping[str, Any]) -> MaskDepthNet:
+    """The network of a run, freshly initialised, from the parameters in its record."""
+    names = ("network", "planes", "inputs", "scaling", "bins", "residual", "coords")
+    return mask_depth_network(*(parameters[name] for name in names))

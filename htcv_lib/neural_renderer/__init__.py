@@ -17,7 +17,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "baselines": ["AllBlack", "MeanImage", "NearestScene"],
     "coordinates": [
-        "CoordinateNet", "PixelBatches", "PixelFeatures", "PixelOutput", "predict_image", "sample_pixels",
+        "CoordinateNet", "PixelBatches", "PixelFeatures", "PixelOutput", "build_network", "predict_image",
+        "sample_pixels",
     ],
     "figures": ["balance_curves"],
     "game": [

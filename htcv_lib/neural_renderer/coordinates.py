@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from htcv_lib.data.augment import stream_seed
 from htcv_lib.image import Size, height_width
+from htcv_lib.neural_renderer.networks import make_generator
 from htcv_lib.neural_renderer.phong import FAR, HALF_FIELD, NEAR, outline_box, pixel_grid, positions, projected, seen
 from htcv_lib.neural_renderer.scenes import SceneBatches, encode_scene, looks_at_object
 
@@ -247,3 +248,12 @@ class PixelBatches:
         generator = torch.Generator(scenes.device).manual_seed(seed)
         turned = looks_at_object(scenes.sampler)
         return (sample_pixels(batch, self.count, generator, turned) for batch in scenes)
+
+
+def build_network(parameters: dict[str, Any]) -> nn.Module:
+    """The network of a run that draws, freshly initialised, from the parameters in its record."""
+    if "generator" in parameters:
+        return make_generator(parameters["generator"], parameters["image_size"], parameters["width_factor"])
+    turned = looks_at_object(parameters["sampler"])
+    return CoordinateNet(PixelFeatures(parameters["inputs"], camera_at_object=turned), parameters["width"],
+                         parameters["num_blocks"])

@@ -12,6 +12,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "data": ["PET_CLASSES", "load_pets", "load_photos"],
-    "networks": ["ConvBlock", "UNet", "WeightsUnavailable", "smp_unet"],
+    "networks": ["ConvBlock", "UNet", "WeightsUnavailable", "build_network", "smp_unet"],
     "objective": ["evaluate_segmentation", "predict_segmentation", "score_maps", "segmentation_objective"],
 })

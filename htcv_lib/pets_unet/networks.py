@@ -3,9 +3,9 @@
 import os
 import socket
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import torch
@@ -169,3 +169,8 @@ def check_hub(timeout: float = 5.0) -> None:
     url = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     with socket.create_connection((url.hostname, url.port or 443), timeout=timeout):
         pass
+
+
+def build_network(parameters: Mapping[str, Any]) -> UNet:
+    """The network of a run, freshly initialised, from the parameters in its record."""
+    return UNet(widths=parameters["widths"], down=parameters["down"], up=parameters["up"])

@@ -4,8 +4,8 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "project": ["Project"],
-    "plan": ["Book", "Family", "PlannedRun", "PlanError"],
-    "records": ["Metric", "Record", "Results", "Samples"],
+    "plan": ["Book", "Family", "PlannedRun", "PlanError", "split_name"],
+    "records": ["Metric", "Record", "Results", "Samples", "find_weights"],
     "run": ["Run", "literals"],
     "chapter": ["Chapter", "project_verdicts"],
     "execute": ["Outcome"],

@@ -25,7 +25,7 @@ FAMILY_KEYS = {"title", "report", "chapters", "settings", "sizes", "profiles", "
                "memory_gb", "runs", "datasets", "tables", "one_size"}
 ROLES = ("as reported", "as described", "done well")
 RUN_KEYS = {"title", "notebook", "setting", "role", "parameters", "needs", "priority", "seeds", "minutes",
-            "report_value", "fingerprint", *PROFILES}
+            "report_value", "fingerprint", "weights", *PROFILES}
 
 
 class PlanError(ValueError):

@@ -1,5 +1,6 @@
 """Records: one JSON per run, the only source of numbers in the book."""
 
+import hashlib
 import json
 import os
 import re
@@ -19,7 +20,8 @@ from htcv_lib.runs.project import Project
 
 SCHEMA = 1
 INNERMOST = re.compile(r'(?:\{|\[)(?:[^{}\[\]"]|"(?:[^"\\]|\\.)*")*(?:\}|\])')  # strings may hold brackets
-MAX_BYTES = {"record.json": 12 * 1024, "history.csv": 50 * 1024, "samples.webp": 150 * 1024}
+MAX_BYTES = {"record.json": 12 * 1024, "history.csv": 50 * 1024, "samples.webp": 150 * 1024,
+             "weights.safetensors": 4300 * 1024}
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,38 @@ def share_of_report(record: Record, family: Family) -> float | None:
     pictures = steps * float(record.parameters.get("batch_size", 1))
     side = float(record.parameters.get("image_size", wanted["side"]))
     return pictures * side**2 * float(weights) / (wanted["pictures"] * wanted["side"] ** 2 * wanted["weights_m"])
+
+
+def find_weights(record: Record, project: Project) -> Path:
+    """The weights of a reference: committed beside it, or kept on this machine under its key.
+
+    Errors: FileNotFoundError that says which command trains it; ValueError if the file is not the record's.
+    """
+    for said, path in (("published", record.folder / "weights.safetensors"),
+                       ("weights", project.weights / f"{record.data['key']}.safetensors")):
+        if said in record.data and path.is_file():
+            if hashlib.sha256(path.read_bytes()).hexdigest() != record.data[said]["sha256"]:
+                raise ValueError(f"{path} holds other weights than {record.run}/record.json says; restore or delete it")
+            return path
+    raise FileNotFoundError(f"no weights of {record.run} here: `htcv run {record.run} --profile {record.profile} "
+                            "--force` trains it")
+
+
+def publish_weights(record: Record, project: Project, part: str | bool, folder: Path) -> dict[str, Any]:
+    """Write the weights of a run of this machine to `weights.safetensors` in float16, and say what was written.
+
+    Args:
+        part: True for all; or the name of the part that is published, "generator" of a game.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(project.weights / f"{record.data['key']}.safetensors")
+    kept = {name: value.astype(np.float16) if value.dtype == np.float32 else value for name, value in tensors.items()
+            if part is True or name.startswith(f"{part}.")}
+    path = folder / "weights.safetensors"
+    save_file(kept, path)
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "dtype": "float16"}
 
 
 def records_below(folder: Path) -> list[Record]:

@@ -20,7 +20,7 @@ from htcv_lib.runs.execute import Slot, Task, execute
 from htcv_lib.runs.freshness import RunState, keep_listing, known_runs, result_code, run_states
 from htcv_lib.runs.plan import Book, PlanError, split_name
 from htcv_lib.runs.project import Project, cpu_name, git_state
-from htcv_lib.runs.records import Record, Results, check_sizes, read_json, records_below, write_json
+from htcv_lib.runs.records import Record, Results, check_sizes, publish_weights, read_json, records_below, write_json
 from htcv_lib.runs.run import utc_now
 
 KEPT = ("history.csv", "samples.webp", "samples.json")
@@ -39,13 +39,19 @@ def require_clean_tree(project: Project) -> None:
 
 
 def write_references(report: BuildReport, project: Project, say: Callable[[str], None] = print) -> list[str]:
-    """Copy the runs of this machine that `book/runs` does not have yet, with a fingerprint; returns their names.
+    """Copy the runs of this machine that `book/runs` does not have yet, with a fingerprint, and the weights of those
+    that publish them, seed 0; returns their names.
 
+    One that was fresh and is recorded again has been verified: how far it repeated is kept (see `verify_references`).
     Where the book now shows a `full` reference, the `laptop` one goes.
     """
     new = {state.run.name: state.measured for state in report.states
            if state.measured and not (state.reference and state.reference.finished == state.measured.finished)}
     found = fingerprints(new, project, say)
+    again = [(state.reference, state.measured) for state in report.states
+             if state.run.name in new and state.reference and state.reference.data["key"] == state.key]
+    keep_verified([_verified(was, now) for was, now in again], project)
+    families = Book.load(project).families
     for name, record in new.items():
         target = project.reference(record.profile, name)
         check_sizes(record.folder)
@@ -56,6 +62,9 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
             if path.exists() and (path.name == "history.csv" or path.read_bytes() != history):
                 shutil.copyfile(path, target / path.name)
         data = {key: value for key, value in record.data.items() if key != "first_losses"}  # of this machine only
+        part = record.seed == 0 and families[record.family].variants[record.variant].get("weights")
+        if part and "weights" in data:
+            data["published"] = publish_weights(record, project, part, target)
         write_json(target / "record.json", data | found.get(name, {"fingerprint": []}))
         check_sizes(target)
     keep_listings(project)
@@ -180,21 +189,29 @@ def verify_references(project: Project, profile: str, count: int = 12, families:
     found = []
     for name in sorted(names):
         outcome, reference = outcomes[f"{name} (again)"], fresh[name].reference
-        entry = {"run": name, "profile": profile, "key": reference.data["key"], "commit": commit, "device": cpu_name(),
-                 "date": utc_now()[:10], "error": outcome.error}
-        if outcome.ok:
-            entry |= _compared(reference, Record.load(outcome.folder))
-        found.append(entry)
+        found.append(_verified(reference, Record.load(outcome.folder) if outcome.ok else None, outcome.error))
     for key in keys.values():
         (project.resume / f"{key}.pt").unlink(missing_ok=True)
         (project.weights / f"{key}.safetensors").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    kept = project.references / "verified.json"
-    before = read_json(kept) if kept.is_file() else []
-    again = {(entry["run"], entry["profile"]) for entry in found}
-    write_json(kept, sorted([entry for entry in before if (entry["run"], entry["profile"]) not in again] + found,
-                            key=lambda entry: (entry["run"], entry["profile"])))
+    keep_verified(found, project)
     return found
+
+
+def keep_verified(found: Iterable[Mapping[str, Any]], project: Project) -> None:
+    """Add to `book/runs/verified.json`; of each run and profile the last one stays."""
+    kept = project.references / "verified.json"
+    entries = {(entry["run"], entry["profile"]): entry
+               for entry in [*(read_json(kept) if kept.is_file() else []), *found]}
+    if entries:
+        write_json(kept, [entries[name] for name in sorted(entries)])
+
+
+def _verified(was: Record, now: Record | None, error: str = "") -> dict[str, Any]:
+    commit = now.data["commit"] if now else ""
+    entry = {"run": was.run, "profile": was.profile, "key": was.data["key"], "commit": commit, "device": cpu_name(),
+             "date": utc_now()[:10], "error": error}
+    return entry | (_compared(was, now) if now else {})
 
 
 def _compared(was: Record, now: Record) -> dict[str, dict[str, list[float]]]:

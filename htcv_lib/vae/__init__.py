@@ -19,7 +19,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "data": ["RandomShift", "RandomTurn", "load_cifar10", "load_mnist", "small_augmentation"],
     "figures": ["draw_vae", "latent_map"],
     "judge": [
-        "PlainClassifier", "classification_objective", "evaluate_classifier", "make_classifier", "predict_labels",
+        "PlainClassifier", "build_network", "classification_objective", "evaluate_classifier", "make_classifier",
+        "predict_labels",
     ],
     "losses": ["discretized_logistic_log_likelihood", "gaussian_log_likelihood", "kl_divergence", "kl_sample"],
     "model": ["Gaussian", "LabelVAE", "VAEOutput"],

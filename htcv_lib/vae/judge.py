@@ -1,15 +1,16 @@
 """The classifiers that guide and judge the label VAEs: networks, objective, scores."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htcv_lib.image import in_unit
 from htcv_lib.training.evaluate import mean_scores, score_batches
-from htcv_lib.vae.networks import DigitEncoder, ResNet9Encoder
+from htcv_lib.vae.networks import DigitEncoder, ResNet9Encoder, make_label_vae
 
 
 def conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -86,3 +87,12 @@ def predict_labels(model: nn.Module, images: Tensor, batch_size: int = 500) -> T
     batches = ({"image": in_unit(part.to(device))} for part in images.split(batch_size))
     return score_batches(lambda batch: {"label": model(batch["image"]).argmax(dim=1)}, batches, model,
                          amp=False)["label"]
+
+
+def build_network(parameters: Mapping[str, Any]) -> nn.Module:
+    """The network of a run, a VAE or a classifier, freshly initialised, from the parameters in its record."""
+    shape = (1, 28, 28) if parameters["dataset"].startswith("mnist") else (3, 32, 32)
+    if "latent" not in parameters:
+        return make_classifier(parameters["network"], shape[0], parameters["widths"])
+    return make_label_vae(parameters["network"], shape, parameters["latent"], parameters["widths"],
+                          conditional=parameters["network"] in ("dense", "patch"), scale=parameters["scale"])
