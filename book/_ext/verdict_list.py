@@ -59,8 +59,7 @@ class VerdictBar(SphinxDirective):
 
 
 class Claims(SphinxDirective):
-    """The headlines of a family, of one section of its report, or those named; on the page of claims with all their
-    tests below.
+    """The headlines of a family, or of one section of its report; on the page of claims with all their tests below.
 
     A family without headlines has the list of its claims.
     """
@@ -70,18 +69,14 @@ class Claims(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
-        headlines = chosen_headlines(state, *self.arguments)
-        listed = chosen_verdicts(state, *self.arguments)  # none of headlines that are named
-        verdicts = listed or [each for judged in headlines for each in judged.details]
+        verdicts, headlines = chosen_verdicts(state, *self.arguments), chosen_headlines(state, *self.arguments)
         track(self.env, (record for verdict in verdicts for name in verdict.runs
                          if (record := state.reference(name, verdict.profile))))
         if not verdicts:
-            if self.arguments[1:] and state.verdicts.get(self.arguments[0]):
-                logger.warning("no section and no headline %r", self.arguments[1], location=self.get_location())
             return [calm(NONE_YET)]
         here = self.env.docname == PAGE  # identifiers are unique in the book: only here
         # there, the bar of all families has the notes
-        notes = "" if here or not listed else chosen_notes(words(state, *self.arguments), *self.arguments)
+        notes = "" if here else chosen_notes(words(state, *self.arguments), *self.arguments)
         if headlines:
             return [raw(notes, headline_table(self.env, state, headlines, here))]
         items = (claim_item(self.env, state, verdict, here, "htcv-judged") for verdict in verdicts)
@@ -95,11 +90,9 @@ def chosen_verdicts(state: BookState, family: str = "", section: str = "") -> li
 
 
 def chosen_headlines(state: BookState, family: str = "", section: str = "") -> list[Judged]:
-    """Those of a family, and of the section in which the claim that decides them stands, else their first; or those
-    whose names `section` lists."""
+    """Those of a family, and of the section in which the claim that decides them stands, else their first."""
     return [judged for judged in state.headlines if family in ("", judged.headline.family)
-            and (section in ("", (judged.verdict or judged.details[0]).claim.report["section"])
-                 or judged.headline.id in section.split())]
+            and section in ("", (judged.verdict or judged.details[0]).claim.report["section"])]
 
 
 def words(state: BookState, family: str = "", section: str = "") -> dict[str, int]:

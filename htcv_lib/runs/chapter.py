@@ -72,12 +72,12 @@ class Chapter:
 
     def summary(self, variants: Sequence[str], metrics: Sequence[str],
                 names: Mapping[str, str] | None = None) -> pd.DataFrame:
-        """One row a variant: name, seeds, and each metric as mean with its 95 % interval half-width; the best is bold.
+        """One row a variant: name, seeds, and each metric as mean with its 95 % interval half-width.
 
         Args:
             names: Variant -> what to call it here; others go by the titles of runs.yml.
         """
-        rows, means = [], {metric: [] for metric in metrics}
+        rows = []
         for variant in variants:
             entry = self.results.family.variants[variant]
             row = {"Variant": (names or {}).get(variant) or entry.get("title", variant)}
@@ -85,22 +85,8 @@ class Chapter:
                 values = list(self.results.values(variant, metric).values())
                 row["n"] = max(row.get("n", 0), len(values))
                 row[self.results.family.heading(metric)] = self._cell(metric, values)
-                means[metric].append(float(np.mean(values)) if values else np.nan)
             rows.append(row)
-        table = pd.DataFrame(rows)
-        table.attrs["best"] = {self.results.family.heading(metric): self._best(metric, found)
-                               for metric, found in means.items()}
-        return table
-
-    def _best(self, metric: str, means: list[float]) -> list[int]:
-        """The rows whose mean, as it is printed, no other beats; none where all are alike."""
-        sign = -1 if self.results.family.metrics.get(metric, {}).get("better") == "lower" else 1
-        printed = [self.text(metric, mean) for mean in means]
-        known = [row for row, mean in enumerate(means) if np.isfinite(mean)]
-        if len({printed[row] for row in known}) < 2:
-            return []
-        best = max(known, key=lambda row: sign * means[row])
-        return [row for row in known if printed[row] == printed[best]]
+        return pd.DataFrame(rows)
 
     def _cell(self, metric: str, values: list[float]) -> str:
         about = self.results.family.metrics.get(metric, {})

@@ -21,13 +21,11 @@ from pygments.lexers import PythonLexer
 
 METADATA = "htcv"  # what publish.py looks for in an output's metadata
 MAX_SPRITE_BYTES = 400_000
-SCREEN_DPI = 110
-BOLD = "\ue000", "\ue001"  # around what is bold, until the table is HTML
 
 
 def show(item: Any, folder: Path, name: str, caption: str, alt: str = "",
-         data: pd.DataFrame | None = None, fmt: str = "svg") -> None:
-    """Display a figure or a table and keep its numbers as `<name>.csv`. Pictures have two dots a screen pixel.
+         data: pd.DataFrame | None = None, fmt: str = "svg", dpi: int = 110) -> None:
+    """Display a figure or a table and keep its numbers as `<name>.csv`.
 
     Args:
         item: A matplotlib Figure, or a DataFrame (shown as a table, and its own data).
@@ -53,8 +51,7 @@ def show(item: Any, folder: Path, name: str, caption: str, alt: str = "",
         bundle = {"image/svg+xml": text.getvalue()}
     else:
         pixels = io.BytesIO()
-        item.savefig(pixels, format="png", dpi=2 * SCREEN_DPI, metadata={"Software": None})
-        note["width"] = f"{item.get_size_inches()[0] * SCREEN_DPI:.0f}px"
+        item.savefig(pixels, format="png", dpi=dpi, metadata={"Software": None})
         bundle = {"image/png": base64.b64encode(pixels.getvalue()).decode()}
     display(bundle, raw=True, metadata={METADATA: note})
 
@@ -164,16 +161,8 @@ def _note(folder: Path, name: str, caption: str, alt: str, numbers: pd.DataFrame
 
 
 def table_html(frame: pd.DataFrame, caption: str) -> str:
-    """A plain table in a box that scrolls sideways on a phone; text columns left, numbers right.
-
-    Cells named in `frame.attrs["best"]`, heading -> places of rows, are bold.
-    """
-    frame = frame.copy()
-    for column, rows in frame.attrs.get("best", {}).items():
-        for row in rows:
-            frame.loc[frame.index[row], column] = frame[column].iloc[row].join(BOLD)
+    """A plain table in a box that scrolls sideways on a phone; text columns left, numbers right."""
     body = frame.to_html(index=False, border=0, classes="table htcv-table", na_rep="n/a", justify="unset")
-    body = body.replace(BOLD[0], "<b>").replace(BOLD[1], "</b>")
     body = re.sub(r"(?<=<td>)-(?=[.\d])", "\u2212", body)  # numbers below zero
     label = escape(caption[:80])
     return f'<div class="htcv-scroll" role="region" tabindex="0" aria-label="{label}">{body}</div>'

@@ -150,7 +150,7 @@ def _captions(cell, anchor: str, files: Path) -> list:
     link = f" {{download}}`CSV <{files.as_posix()}/{note['csv']}>`" if note["csv"] else ""
     if note["alt"]:
         cell.metadata["mystnb"] = {"figure": {"caption": note["caption"] + link, "name": label},
-                                   "image": {key: note[key] for key in ("alt", "width") if key in note}}
+                                   "image": {"alt": note["alt"]}}
         return []
     return [new_markdown_cell(f"{note['caption']}{link}")]
 

@@ -35,12 +35,6 @@ def test_a_summary_calls_variants_by_the_names_it_is_given(with_references):
     assert list(table["Variant"])[1] == "the second" != list(table["Variant"])[0]
 
 
-def test_the_best_of_a_summary_is_bold_and_the_file_behind_it_plain(with_references):
-    table = Chapter.start("toy").summary(["one", "two", "three"], ["value"])
-    html = table_html(table, "A caption")
-    assert "<td><b>5.00</b></td>" in html and html.count("<b>") == 1 and "<b>" not in table.to_csv()
-
-
 def test_a_scratch_run_says_what_it_changed(with_references):
     run = Run.start("toy/one/s0", {"slope": 1.5, "steps": 10, "seed": 0, "fail": False})
     record = run.finish({"value": 15.0})
