@@ -59,13 +59,16 @@ class VerdictBar(SphinxDirective):
 
 
 class Claims(SphinxDirective):
-    """The headlines of a family, or of one section of its report; on the page of claims with all their tests below.
+    """The headlines of a family, of one section of its report, or those whose ids are its content.
+
+    Each has one line, and on the page of claims all its tests below.
 
     A family without headlines has the list of its claims.
     """
 
     optional_arguments = 2
     final_argument_whitespace = True
+    has_content = True
 
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
@@ -74,9 +77,15 @@ class Claims(SphinxDirective):
                          if (record := state.reference(name, verdict.profile))))
         if not verdicts:
             return [calm(NONE_YET)]
+        if self.content:
+            known = {judged.headline.id: judged for judged in headlines}
+            wanted = " ".join(self.content).split()
+            for name in sorted(set(wanted) - known.keys()):
+                logger.warning("claims: no headline %r; there are %s", name, ", ".join(known),
+                               location=self.get_location(), type="htcv", subtype="claims")
+            return [raw(headline_table(self.env, state, [known[name] for name in wanted if name in known], False))]
         here = self.env.docname == PAGE  # identifiers are unique in the book: only here
-        # there, the bar of all families has the notes
-        notes = "" if here else chosen_notes(words(state, *self.arguments), *self.arguments)
+        notes = chosen_notes(words(state, *self.arguments), *self.arguments[:1]) if here else ""
         if headlines:
             return [raw(notes, headline_table(self.env, state, headlines, here))]
         items = (claim_item(self.env, state, verdict, here, "htcv-judged") for verdict in verdicts)
@@ -108,41 +117,53 @@ def words(state: BookState, family: str = "", section: str = "") -> dict[str, in
 def verdict_bar(env: BuildEnvironment, state: BookState, family: str = "", section: str = "") -> str:
     """A bar of coloured parts and, below, the counts in words; empty if nothing has been judged.
 
-    The bar of a family links to the list on its own page, that of all families to the page of claims.
+    All of them link to the page of claims.
     """
     counts = words(state, family, section)
     if not counts:
         return ""
-    page = "" if family else link(env, PAGE)
+    page = link(env, PAGE)
     parts = "".join(f'<span class="htcv-is-{slug(word)}" style="flex-grow:{number}"></span>'
                     for word, number in counts.items())
     items = "".join(f'<li class="htcv-is-{slug(word)}">'
-                    f"{anchor(f'{number} {word}', f'{page}#{note_anchor(word, family, section)}')}</li>"
+                    f"{anchor(f'{number} {word}', f'{page}#{note_anchor(word, family)}')}</li>"
                     for word, number in counts.items())
     total, what = sum(counts.values()), "conclusion" if chosen_headlines(state, family, section) else "claim"
     return (f'<div class="htcv-verdicts"><p class="htcv-verdicts-title">How {total} {what}{"s" * (total != 1)} fared '
             f'in our reruns</p><div class="htcv-bar" aria-hidden="true">{parts}</div><ul>{items}</ul></div>')
 
 
-def chosen_notes(counts: Mapping[str, int], family: str = "", section: str = "") -> str:
+def chosen_notes(counts: Mapping[str, int], family: str = "") -> str:
     """One hidden line for each word, where the bar's links lead: once there, it shows and others do not (`.htcv-only`
     in book.css)."""
-    return "".join(f'<p class="htcv-only htcv-is-{slug(word)}" id="{note_anchor(word, family, section)}">'
+    return "".join(f'<p class="htcv-only htcv-is-{slug(word)}" id="{note_anchor(word, family)}">'
                    f'Showing {number}: {badge(word)} <a href="#">Show all</a></p>' for word, number in counts.items())
 
 
 def headline_table(env: BuildEnvironment, state: BookState, headlines: Iterable[Judged], here: bool) -> str:
     """One row a headline: the report's conclusion, both answers, and what was measured; `here`, all tests below it."""
-    head = "".join(f'<th scope="col">{text}</th>' for text in
-                   ("The report concludes", "In its own files", "In our reruns", "Measured, against the margin"))
-    rows = "".join(headline_rows(env, state, judged, here) for judged in headlines)
-    return (f'<table class="htcv-headlines"><thead><tr>{head}</tr></thead>{rows}</table>')
+    titles = ("The report concludes", "In its own files", "In our reruns", "Measured, against the margin")
+    head = "".join(f'<th scope="col">{text}</th>' for text in titles)
+    rows = "".join((headline_rows if here else headline_line)(env, state, judged) for judged in headlines)
+    look = "htcv-headlines" if here else "htcv-headlines htcv-inline"
+    return f'<table class="{look}"><thead><tr>{head}</tr></thead>{rows}</table>'
 
 
-def headline_rows(env: BuildEnvironment, state: BookState, judged: Judged, here: bool) -> str:
+def headline_line(env: BuildEnvironment, state: BookState, judged: Judged) -> str:
+    """One line in a chapter, where the report draws the conclusion; it leads to the page of claims."""
+    headline, verdict, word = judged.headline, judged.verdict, headline_word(judged)
+    says = anchor(headline.says, f"{link(env, PAGE)}#{headline_anchor(headline.family, headline.id)}")
+    family = state.family(headline.family)
+    bar = interval_bar(verdict, measured(verdict, family, recorded_runs(state, verdict))) if verdict else ""
+    size = size_badge(state, verdict) if verdict else ""
+    return (f'<tbody class="htcv-judged htcv-is-{slug(word)}"><tr><th scope="row">{says}</th>'
+            f'<td>{badge(ANSWER[headline.report["word"]])}</td><td>{badge(word)}{size}</td><td>{bar}</td></tr></tbody>')
+
+
+def headline_rows(env: BuildEnvironment, state: BookState, judged: Judged) -> str:
     headline, verdict = judged.headline, judged.verdict
     word, family = headline_word(judged), state.family(headline.family)
-    place = f' id="{headline_anchor(headline.family, headline.id)}"' if here else ""
+    place = f' id="{headline_anchor(headline.family, headline.id)}"'
     see = headline.report.get("see", "")
     because = escape(headline.report["because"])
     if see:
@@ -153,16 +174,12 @@ def headline_rows(env: BuildEnvironment, state: BookState, judged: Judged, here:
         text = escape(measured(verdict, family, recorded_runs(state, verdict)))
         measured_html = f'{interval_bar(verdict)}<span class="htcv-said">{text}</span>'
         size = size_badge(state, verdict)
-    says = escape(headline.says)
-    if not here:
-        says = anchor(headline.says, f"{link(env, PAGE)}#{headline_anchor(headline.family, headline.id)}")
-    row = (f'<tr><th scope="row"{place}>{says}</th><td>{files}</td><td>{badge(word)}{size}</td>'
-           f"<td>{measured_html}</td></tr>")
-    if here:
-        items = "".join(claim_item(env, state, detail, here) for detail in judged.details)
-        count = len(judged.details)
-        row += (f'<tr class="htcv-tests"><td colspan="4"><details><summary>{count} '
-                f'test{"s" * (count != 1)}</summary><ol class="htcv-claims">{items}</ol></details></td></tr>')
+    items = "".join(claim_item(env, state, detail, True) for detail in judged.details)
+    count = len(judged.details)
+    row = (f'<tr><th scope="row"{place}>{escape(headline.says)}</th><td>{files}</td><td>{badge(word)}{size}</td>'
+           f"<td>{measured_html}</td></tr>"
+           f'<tr class="htcv-tests"><td colspan="4"><details><summary>{count} '
+           f'test{"s" * (count != 1)}</summary><ol class="htcv-claims">{items}</ol></details></td></tr>')
     return f'<tbody class="htcv-judged htcv-is-{slug(word)}">{row}</tbody>'
 
 
@@ -183,9 +200,9 @@ def size_badge(state: BookState, verdict: Verdict) -> str:
     return f'<span class="htcv-size" title="compute of one training, ours to the report&#39;s">{escape(text)}</span>'
 
 
-def interval_bar(verdict: Verdict) -> str:
+def interval_bar(verdict: Verdict, alone: str = "") -> str:
     """The values and, from five on, their interval, against the margin or the bound: a small picture, empty if there
-    are no values."""
+    are no values. `alone` says it in words where no text stands beside it."""
     values, test = list(verdict.values.values()), verdict.claim.test
     if not values or verdict.claim.collapse:
         return ""
@@ -205,12 +222,13 @@ def interval_bar(verdict: Verdict) -> str:
     line = (f'<line class="htcv-interval" x1="{x(ends[0])}" x2="{x(ends[1])}" y1="{HIGH / 2}" y2="{HIGH / 2}"/>'
             if ends else "")
     dots = "".join(f'<circle cx="{x(value)}" cy="{HIGH / 2}" r="2.5"/>' for value in values if isfinite(value))
+    spoken_as = f'role="img"><title>{escape(alone)}</title>' if alone else 'aria-hidden="true">'
     return (f'<svg class="htcv-interval-bar" viewBox="0 0 {WIDE} {HIGH}" width="{WIDE}" height="{HIGH}" '
-            f'aria-hidden="true">{zone}{line}{dots}</svg>')
+            f'{spoken_as}{zone}{line}{dots}</svg>')
 
 
-def note_anchor(word: str, family: str = "", section: str = "") -> str:
-    return "-".join(["only", *(slug(part) for part in (family, section, word) if part)])
+def note_anchor(word: str, family: str = "") -> str:
+    return "-".join(["only", *(slug(part) for part in (family, word) if part)])
 
 
 def spoken(verdict: Verdict) -> str:

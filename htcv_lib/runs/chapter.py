@@ -71,13 +71,14 @@ class Chapter:
         return format(value, self.results.family.metrics.get(metric, {}).get("format", ".3g"))
 
     def summary(self, variants: Sequence[str], metrics: Sequence[str],
-                names: Mapping[str, str] | None = None) -> pd.DataFrame:
+                names: Mapping[str, str] | None = None, rivals: Sequence[str] = ()) -> pd.DataFrame:
         """One row a variant: name, seeds, and each metric as mean with its 95 % interval half-width.
 
         Args:
             names: Variant -> what to call it here; others go by the titles of runs.yml.
+            rivals: Variants whose best mean of each metric is printed in bold.
         """
-        rows = []
+        rows, means = [], {}
         for variant in variants:
             entry = self.results.family.variants[variant]
             row = {"Variant": (names or {}).get(variant) or entry.get("title", variant)}
@@ -85,8 +86,17 @@ class Chapter:
                 values = list(self.results.values(variant, metric).values())
                 row["n"] = max(row.get("n", 0), len(values))
                 row[self.results.family.heading(metric)] = self._cell(metric, values)
+                if values and variant in rivals:
+                    means.setdefault(metric, {})[len(rows)] = np.mean(values)
             rows.append(row)
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows)
+        table.attrs["best"] = [(self._best(metric, found), self.results.family.heading(metric))
+                               for metric, found in means.items()]
+        return table
+
+    def _best(self, metric: str, means: Mapping[int, float]) -> int:
+        lower = self.results.family.metrics.get(metric, {}).get("better") == "lower"
+        return (min if lower else max)(means, key=means.__getitem__)
 
     def _cell(self, metric: str, values: list[float]) -> str:
         about = self.results.family.metrics.get(metric, {})

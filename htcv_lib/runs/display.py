@@ -20,11 +20,12 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 METADATA = "htcv"  # what publish.py looks for in an output's metadata
+SCREEN_DPI = 110  # pictures have twice as many dots, for screens that have them
 MAX_SPRITE_BYTES = 400_000
 
 
 def show(item: Any, folder: Path, name: str, caption: str, alt: str = "",
-         data: pd.DataFrame | None = None, fmt: str = "svg", dpi: int = 110) -> None:
+         data: pd.DataFrame | None = None, fmt: str = "svg") -> None:
     """Display a figure or a table and keep its numbers as `<name>.csv`.
 
     Args:
@@ -51,7 +52,8 @@ def show(item: Any, folder: Path, name: str, caption: str, alt: str = "",
         bundle = {"image/svg+xml": text.getvalue()}
     else:
         pixels = io.BytesIO()
-        item.savefig(pixels, format="png", dpi=dpi, metadata={"Software": None})
+        item.savefig(pixels, format="png", dpi=2 * SCREEN_DPI, metadata={"Software": None})
+        note["width"] = f"{SCREEN_DPI * item.get_figwidth():.0f}px"
         bundle = {"image/png": base64.b64encode(pixels.getvalue()).decode()}
     display(bundle, raw=True, metadata={METADATA: note})
 
@@ -161,8 +163,15 @@ def _note(folder: Path, name: str, caption: str, alt: str, numbers: pd.DataFrame
 
 
 def table_html(frame: pd.DataFrame, caption: str) -> str:
-    """A plain table in a box that scrolls sideways on a phone; text columns left, numbers right."""
+    """A plain table in a box that scrolls sideways on a phone; text columns left, numbers right.
+
+    `frame.attrs["best"]` may name cells, (row, column heading), that are set in bold.
+    """
+    frame = frame.copy()
+    for row, column in frame.attrs.get("best", ()):
+        frame.loc[row, column] = f"\ue000{frame.loc[row, column]}\ue001"
     body = frame.to_html(index=False, border=0, classes="table htcv-table", na_rep="n/a", justify="unset")
     body = re.sub(r"(?<=<td>)-(?=[.\d])", "\u2212", body)  # numbers below zero
+    body = body.replace("\ue000", "<strong>").replace("\ue001", "</strong>")
     label = escape(caption[:80])
     return f'<div class="htcv-scroll" role="region" tabindex="0" aria-label="{label}">{body}</div>'

@@ -150,7 +150,7 @@ def _captions(cell, anchor: str, files: Path) -> list:
     link = f" {{download}}`CSV <{files.as_posix()}/{note['csv']}>`" if note["csv"] else ""
     if note["alt"]:
         cell.metadata["mystnb"] = {"figure": {"caption": note["caption"] + link, "name": label},
-                                   "image": {"alt": note["alt"]}}
+                                   "image": {name: note[name] for name in ("alt", "width") if name in note}}
         return []
     return [new_markdown_cell(f"{note['caption']}{link}")]
 

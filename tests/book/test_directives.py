@@ -356,10 +356,11 @@ def test_a_count_of_the_bar_leads_to_a_line_that_leaves_only_its_claims(toy):
     html, _ = judged(toy, seeds=10)
     assert '<a href="#only-supported">1 supported</a>' in html
     assert html.count('id="only-supported"') == 1 and 'htcv-only htcv-is-supported' in html
-    toy.page("```{verdict-bar} toy Observations\n```\n\n```{claims} toy Observations\n```")
-    html, _ = toy.build()  # of a section: its own list
-    assert '<a href="#only-toy-observations-supported">1 supported</a>' in html
-    assert html.count('id="only-toy-observations-supported"') == 1
+    (toy.root / "book" / "claims.md").write_text("# Claims\n\n```{claims} toy\n```\n")
+    toy.page("```{verdict-bar} toy Observations\n```\n\n```{toctree}\nbook/claims\n```")
+    html, _ = toy.build()  # of one report: its list on the page of claims
+    assert '<a href="book/claims.html#only-toy-supported">1 supported</a>' in html
+    assert (toy.root / "_build/html/book/claims.html").read_text().count('id="only-toy-supported"') == 1
 
 
 def test_a_claim_says_when_its_test_was_changed_and_its_numbers_have_their_unit(toy):
@@ -423,7 +424,7 @@ headlines:
 """
 
 
-def test_headlines_have_two_answers_and_their_tests_are_folded_on_the_page_of_claims(toy):
+def test_headlines_have_a_line_where_they_are_named_and_all_their_tests_on_the_page_of_claims(toy):
     toy.claim(HEADLINES + CLAIMS)
     for seed in range(5):
         toy.refer("first", seed, 0.85 + 0.001 * (seed % 2))
@@ -432,17 +433,21 @@ def test_headlines_have_two_answers_and_their_tests_are_folded_on_the_page_of_cl
     html, warnings = toy.build()
     assert warnings == ""
     assert "How 2 conclusions fared" in html and "1 supported" in html and "1 no rerun can tell" in html
-    row = html[html.index("The first run wins."):html.index("It wins because")]
-    assert "false by its own files" in row and "Its own table says otherwise." in row and "#an-erratum" in row
-    assert "htcv-is-supported" in row and "htcv-zone" in row and row.count("<circle") == 5
-    assert "No run can decide it; its tests say why." in html  # no cell is empty
-    assert "The first run is said to win." not in html  # the tests stand on the page of claims alone
+    line = html[html.index("The first run wins."):html.index("It wins because")]  # in a chapter: one line
+    assert "false by its own files" in line and "htcv-is-supported" in line and "htcv-zone" in line
+    assert line.count("<circle") == 5 and "<title>n = 5; accuracy +5.0 points" in line
+    assert "The first run is said to win." not in html and "Its own table says otherwise." not in html
     (toy.root / "book" / "claims.md").write_text("# Claims\n\n```{claims} toy\n```\n")
-    toy.page("```{toctree}\nbook/claims\n```")
-    toy.build()
+    toy.page("```{claims} toy\nwhy\n```\n\n```{toctree}\nbook/claims\n```")
+    html, _ = toy.build()  # those that a chapter names
+    assert 'href="book/claims.html#headline-toy-why"' in html and "The first run wins." not in html
     page = (toy.root / "_build" / "html" / "book" / "claims.html").read_text()
     assert 'id="headline-toy-who-wins"' in page and 'id="claim-toy-better"' in page
+    assert "Its own table says otherwise." in page and "#an-erratum" in page
+    assert "No run can decide it; its tests say why." in page  # no cell is empty
     assert page.count("<details><summary>1 test</summary>") == 2
+    toy.page("```{claims} toy\nwho-lost\n```")
+    assert "no headline 'who-lost'; there are who-wins, why" in toy.build()[1]
 
 
 def test_the_verdict_bar_counts_the_claims_by_word(toy):

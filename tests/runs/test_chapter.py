@@ -30,6 +30,12 @@ def test_a_summary_gives_mean_half_interval_and_n(with_references):
     assert list(table["Value"]) == ["2.00\u00a0±\u00a02.48", "5.00", "n/a"]
 
 
+def test_the_best_of_the_rivals_is_bold(with_references):
+    rivals = Chapter.start("toy").summary(["two", "one", "three"], ["value"], rivals=["one", "three"])
+    html = table_html(rivals, "Values")
+    assert html.count("<strong>") == 1 and "<strong>2.00\u00a0±\u00a02.48</strong>" in html
+
+
 def test_a_summary_calls_variants_by_the_names_it_is_given(with_references):
     table = Chapter.start("toy").summary(["one", "two"], ["value"], {"two": "the second"})
     assert list(table["Variant"])[1] == "the second" != list(table["Variant"])[0]
