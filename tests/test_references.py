@@ -48,9 +48,9 @@ def test_published_weights_make_the_records_network(record):
     assert not network.training
     assert all(value.isfinite().all() for value in network.state_dict().values())
     if record.family == "neural_renderer":
-        scenes = neural_renderer.test_scenes(record.parameters["sampler"], record.metrics["box_psnr"].n)
-        batches = [neural_renderer.scene_batch(part, record.parameters["sampler"], record.parameters["image_size"], True)
-                   for part in scenes.split(100)]
+        sampler, size = record.parameters["sampler"], record.parameters["image_size"]
+        scenes = neural_renderer.test_scenes(sampler, record.metrics["box_psnr"].n)
+        batches = [neural_renderer.scene_batch(part, sampler, size, quantise=True) for part in scenes.split(100)]
         found = neural_renderer.evaluate_rendering(network, batches, ("box_mse",))["box_psnr"]
         assert found == pytest.approx(record.value("box_psnr"), abs=0.02)  # dB: float16 instead of float32
 
