@@ -11,6 +11,9 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor, nn
 
+from htcv_lib.data.files import check, find
+from htcv_lib.data.manifest import load_manifest
+
 # U-Net (Ronneberger et al., 2015, arXiv:1505.04597) as the ERA V1 Session 18 report built it.
 #
 # Unlike the paper: padded convolutions; PReLU before batch normalization; the deepest stage keeps the
@@ -109,6 +112,7 @@ class UNet(nn.Module):
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+BACKBONES = {"timm-tf_efficientnet_lite0": "efficientnet-lite0.safetensors"}
 
 
 class WeightsUnavailable(RuntimeError):
@@ -127,20 +131,27 @@ def smp_unet(encoder: str = "resnet34", weights: str | None = "imagenet", num_cl
     """The library's U-Net behind ImageNet normalization, so that it takes the same images as ours.
 
     Args:
-        encoder: A name the library knows, for example "resnet34".
+        encoder: A name the library knows, for example "resnet34". The weights of `BACKBONES` are those of the manifest
+            `imagenet_backbones` where it has them here; others come from the library's hub.
         weights: "imagenet", or None for random weights.
 
     Shapes: image (B, 3, H, W) in [0, 1], H and W multiples of 32 -> (B, num_classes, H, W) logits.
 
     Errors: WeightsUnavailable, with the command that fetches them.
     """
+    from safetensors.torch import load_file
     from segmentation_models_pytorch import Unet  # takes seconds, and few need it
     from torchvision.transforms import Normalize
 
-    if weights is not None:
+    own = weights == "imagenet" and encoder in BACKBONES and find(load_manifest("imagenet_backbones").file(
+        BACKBONES[encoder]))
+    if weights is not None and not own:
         require_weights(encoder, weights)
-    net = Unet(encoder_name=encoder, encoder_weights=weights, in_channels=3, classes=num_classes)
-    return nn.Sequential(Normalize(IMAGENET_MEAN, IMAGENET_STD), net)
+    net = Unet(encoder_name=encoder, encoder_weights=None if own else weights, in_channels=3, classes=num_classes)
+    if own:
+        net.encoder.load_state_dict(load_file(check(load_manifest("imagenet_backbones").file(own[1].name), own[1])))
+    lite = "_lite" in encoder  # these have seen (x - 0.5) / 0.5
+    return nn.Sequential(Normalize((0.5,) * 3, (0.5,) * 3) if lite else Normalize(IMAGENET_MEAN, IMAGENET_STD), net)
 
 
 def require_weights(encoder: str, weights: str) -> None:

@@ -26,7 +26,8 @@ def test_there_is_a_manifest_for_every_data_set_of_the_book():
 @pytest.mark.parametrize("name", manifest_names())
 def test_a_manifest_has_licence_citation_sizes_and_splits_that_say_what_they_are(name):
     manifest = load_manifest(name)
-    assert manifest.license and manifest.cite and manifest.fields and manifest.splits
+    assert manifest.license and manifest.cite
+    assert manifest.fields and manifest.splits or name == "imagenet_backbones"  # weights, no images
     assert manifest.files or name in ("phong_spheres", "standing_pets", "distorted_sequences",
                                      "matched_sequences")  # which are computed
     assert all(file.size for file in manifest.files)

@@ -6,8 +6,10 @@ import huggingface_hub
 import pytest
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors.torch import save_file
 from segmentation_models_pytorch import Unet
 
+from htcv_lib.data.manifest import DataError
 from htcv_lib.networks import count_parameters
 from htcv_lib.pets_unet import networks
 from htcv_lib.pets_unet.networks import UNet, WeightsUnavailable, smp_unet
@@ -96,6 +98,20 @@ def test_without_weights_it_is_the_librarys_net_behind_imagenet_normalization():
         by_hand = model[1](((image.movedim(1, -1) - mean) / std).movedim(-1, 1))
         torch.testing.assert_close(model(image), by_hand)
     assert by_hand.shape == (1, 3, 32, 64)
+
+
+def test_an_encoder_of_the_backbones_takes_their_weights_and_the_range_they_have_seen(monkeypatch, tmp_path):
+    encoder = Unet("timm-tf_efficientnet_lite0", encoder_weights=None).encoder
+    path = tmp_path / "backbones/efficientnet-lite0.safetensors"
+    path.parent.mkdir()
+    save_file(encoder.state_dict() | {"classifier.bias": torch.zeros(1000)}, path)
+    monkeypatch.setenv("HTCV_DATA", str(tmp_path))
+    with pytest.raises(DataError, match="wrong checksum"):
+        smp_unet("timm-tf_efficientnet_lite0")
+    monkeypatch.setattr(networks, "check", lambda file, path: path)
+    model = smp_unet("timm-tf_efficientnet_lite0")
+    torch.testing.assert_close(model[1].encoder.state_dict(), encoder.state_dict())
+    torch.testing.assert_close(model[0](torch.ones(3, 2, 2)), torch.ones(3, 2, 2))
 
 
 def test_the_library_is_imported_by_those_who_call_it_only():
