@@ -15,20 +15,25 @@ Read in this order:
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    "baselines": ["ClassPrototypes", "ImageCopy", "PCA"],
+    "baselines": ["ClassPrototypes", "ImageCopy", "PCA", "compressed_bits"],
     "data": ["RandomShift", "RandomTurn", "load_cifar10", "load_mnist", "small_augmentation"],
     "figures": ["draw_vae", "latent_map"],
     "judge": [
         "PlainClassifier", "build_network", "classification_objective", "evaluate_classifier", "make_classifier",
         "predict_labels",
     ],
-    "losses": ["discretized_logistic_log_likelihood", "gaussian_log_likelihood", "kl_divergence", "kl_sample"],
-    "model": ["Gaussian", "LabelVAE", "VAEOutput"],
+    "losses": [
+        "discretized_logistic_log_likelihood", "gaussian_log_likelihood", "kl_divergence", "kl_sample",
+        "mixture_log_likelihood",
+    ],
+    "model": ["Gaussian", "LabelVAE", "MixtureVAE", "VAEOutput"],
     "networks": [
         "DenseDecoder", "DenseEncoder", "DigitDecoder", "DigitEncoder", "PatchDecoder", "PatchEncoder",
-        "ResNet34Encoder", "ResNet9Decoder", "ResNet9Encoder", "make_label_vae", "start_from_pca",
+        "ResNet34Encoder", "ResNet9Decoder", "ResNet9Encoder", "make_label_vae", "make_mixture_vae", "start_from_pca",
     ],
-    "objective": ["evaluate_pictures", "evaluate_vae", "perturb_labels", "vae_objective"],
+    "objective": [
+        "evaluate_mixture", "evaluate_pictures", "evaluate_vae", "mixture_objective", "perturb_labels", "vae_objective",
+    ],
     "scores": [
         "interpolation", "other_labels", "relabel_grid", "style_correlation", "style_descriptors", "traversal",
     ],

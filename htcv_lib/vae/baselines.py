@@ -1,8 +1,13 @@
-"""What a label VAE has to beat: principal components, the mean image of a class, the image itself."""
+"""What a VAE has to beat: principal components, the mean image of a class, the image itself, and compressors."""
 
+import bz2
+import io
+import lzma
 from typing import Self
 
+import numpy as np
 import torch
+from PIL import Image
 from sklearn import decomposition
 from torch import Tensor, nn
 
@@ -94,3 +99,29 @@ class ImageCopy(nn.Module):
     def relabel(self, image: Tensor, label: Tensor, given: Tensor) -> Tensor:
         """The image, (B, C, H, W): the given label is ignored."""
         return image
+
+
+def compressed_bits(images: Tensor, method: str) -> float:
+    """Bits a value (a pixel of a channel) that a compressor needs, which learns from nothing but the images themselves.
+
+    Args:
+        images: (N, C, H, W) uint8, all of them one file for "bzip2" and "lzma", at their highest levels; "webp" is
+            lossless, one picture after the other.
+
+    Errors: ValueError for another method.
+    """
+    pixels = images.movedim(1, -1).squeeze(-1).cpu().numpy()
+    if method in ("bzip2", "lzma"):
+        raw = images.cpu().numpy().tobytes()
+        size = len(bz2.compress(raw, 9) if method == "bzip2" else lzma.compress(raw, preset=9 | lzma.PRESET_EXTREME))
+    elif method == "webp":
+        size = sum(len(_webp(picture)) for picture in pixels)
+    else:
+        raise ValueError(f"method must be bzip2, lzma or webp, got {method!r}")
+    return 8 * size / images.numel()
+
+
+def _webp(picture: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "WEBP", lossless=True, quality=100, method=6)
+    return stream.getvalue()

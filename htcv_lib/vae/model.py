@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+FIRST_LOG_SCALE = -2.5  # where the scales of a `MixtureVAE` start: 0.08 of the range
 
 
 class Gaussian(NamedTuple):
@@ -127,6 +130,25 @@ class LabelVAE(nn.Module):
         own, wanted = self.prior(label), self.prior(given)
         ratio = (0.5 * (wanted.logvar - own.logvar)).exp()  # of the standard deviations
         return wanted.mu + ratio * (z - own.mu)
+
+
+class MixtureVAE(LabelVAE):
+    """A conditional `LabelVAE` that predicts a distribution for every value: see `mixture_log_likelihood`.
+
+    Its decoder has four maps for each channel, (B, 4 C, H, W): location, log of the scale, log-odds of black and white.
+    """
+
+    def distribution(self, z: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Location and log of the scale, (B, C, H, W) each, and log-odds (B, 2, C, H, W)."""
+        check_labels(label, len(z))
+        maps = self.decoder(z, label).unflatten(1, (4, -1))
+        return maps[:, 0].sigmoid(), maps[:, 1] + FIRST_LOG_SCALE, maps[:, 2:]
+
+    def decode(self, z: Tensor, given: Tensor) -> Tensor:
+        """The mean of that distribution, (B, C, H, W) in [0, 1]."""
+        location, _, log_odds = self.distribution(z, given)
+        weight = F.softmax(F.pad(log_odds, (0, 0) * 3 + (1, 0)), dim=1)
+        return weight[:, 0] * location + weight[:, 2]
 
 
 def check_labels(label: Tensor, count: int) -> None:

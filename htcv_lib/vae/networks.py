@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from htcv_lib.networks import BLOCKS, stage
-from htcv_lib.vae.model import LabelVAE
+from htcv_lib.vae.model import LabelVAE, MixtureVAE
 
 WIDTHS = (64, 128, 256, 512)  # of the report's ResNet-9 and of ResNet-34, finest first
 
@@ -373,3 +373,17 @@ def make_label_vae(network: str, shape: Sequence[int], latent: int, widths: Sequ
     return LabelVAE(encoder, decoder, features, latent, mean, std, conditional=conditional,
                     scale_shape=shape if scale == "pixel" else (), init_log_scale=init_log_scale,
                     prior_gain=PATCH_GAIN if network == "patch" else 1.0)
+
+
+def make_mixture_vae(shape: Sequence[int], latent: int, width: int, num_blocks: int) -> MixtureVAE:
+    """The dense VAE with a distribution for every value.
+
+    Args:
+        shape: (C, H, W) of the images.
+        width, num_blocks: Of the residual layers of the encoder; the decoder has one layer more.
+    """
+    channels, *size = shape
+    mean, std = STATISTICS[channels]
+    return MixtureVAE(DenseEncoder(torch.Size(shape).numel(), width, num_blocks),
+                      DenseDecoder(latent, (4 * channels, *size), width, num_blocks + 1), width, latent, mean, std,
+                      conditional=True)

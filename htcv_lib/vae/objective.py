@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from htcv_lib.metrics.pictures import bits_per_dim, gradient_energy, image_ssim, psnr_of
 from htcv_lib.training.device import in_mode
 from htcv_lib.training.evaluate import mean_scores, score_batches
-from htcv_lib.vae.losses import discretized_logistic_log_likelihood, gaussian_log_likelihood, kl_divergence, kl_sample
+from htcv_lib.vae.losses import (
+    discretized_logistic_log_likelihood,
+    gaussian_log_likelihood,
+    kl_divergence,
+    kl_sample,
+    mixture_log_likelihood,
+)
+from htcv_lib.vae.model import MixtureVAE
 from htcv_lib.vae.scores import other_labels, style_correlation, style_descriptors
 
 
@@ -132,6 +139,34 @@ def evaluate_vae(model: nn.Module, batches: Iterable[dict[str, Tensor]], *, guid
               "label_loss": label_loss, "sigma": float(model.log_scale.detach().exp().mean())}
     scores |= {name: mean[key] for name, key in (("label_nll", "nll"), ("bits_per_dim", "bits")) if key in mean}
     return scores | evaluate_pictures(model, batches, judge, guide, num_classes)
+
+
+def mixture_objective(model: MixtureVAE, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Negative evidence lower bound of a `MixtureVAE`, nats per image, mean over a batch: loss, reconstruction, kl."""
+    image, label = batch["image"], batch["label"]
+    posterior, prior = model.encode(image, label), model.prior(label)
+    ll = mixture_log_likelihood(image, *model.distribution(posterior.sample(), label)).mean()
+    kl = kl_divergence(*posterior, *prior).mean()
+    return {"loss": kl - ll, "reconstruction": -ll, "kl": kl}
+
+
+def evaluate_mixture(model: MixtureVAE, batches: Iterable[dict[str, Tensor]]) -> dict[str, float]:
+    """The bound of a split, of one draw from the posterior, the same in every evaluation.
+
+    Returns, as means over images: total (kl - reconstruction_ll, nats), reconstruction_ll, kl, bits_per_dim.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def score(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        image, label = batch["image"], batch["label"]
+        posterior = model.encode(image, label)
+        found = {"reconstruction_ll": mixture_log_likelihood(
+            image, *model.distribution(posterior.sample(generator), label)),
+            "kl": kl_divergence(*posterior, *model.prior(label))}
+        found["total"] = found["kl"] - found["reconstruction_ll"]
+        return found | {"bits_per_dim": bits_per_dim(found["total"].double(), image[0].numel())}
+
+    return mean_scores(score_batches(score, batches, model, amp=False))
 
 
 def evaluate_pictures(model: nn.Module, batches: Iterable[dict[str, Tensor]], judge: nn.Module | None = None,

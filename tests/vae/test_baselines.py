@@ -1,7 +1,9 @@
+import bz2
+
 import pytest
 import torch
 
-from htcv_lib.vae.baselines import PCA, ClassPrototypes, ImageCopy
+from htcv_lib.vae.baselines import PCA, ClassPrototypes, ImageCopy, compressed_bits
 
 
 def test_images_on_a_line_need_one_component():
@@ -65,3 +67,12 @@ def test_a_copy_is_the_image_under_every_label():
     model = ImageCopy()
     assert torch.equal(model.reconstruct(image, labels), image)
     assert torch.equal(model.relabel(image, labels, labels.flip(0)), image)
+
+
+def test_a_compressor_counts_bits_for_each_value():
+    images = torch.randint(256, (6, 3, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    assert compressed_bits(images, "bzip2") == 8 * len(bz2.compress(images.numpy().tobytes(), 9)) / (6 * 3 * 64)
+    assert all(compressed_bits(images, name) > 8 for name in ("bzip2", "lzma", "webp"))  # noise, and a header each
+    assert compressed_bits(torch.zeros(6, 1, 28, 28, dtype=torch.uint8), "webp") < 1
+    with pytest.raises(ValueError, match="bzip2, lzma or webp"):
+        compressed_bits(images, "zip")

@@ -5,7 +5,13 @@ import torch
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as reference_kl
 
-from htcv_lib.vae.losses import discretized_logistic_log_likelihood, gaussian_log_likelihood, kl_divergence, kl_sample
+from htcv_lib.vae.losses import (
+    discretized_logistic_log_likelihood,
+    gaussian_log_likelihood,
+    kl_divergence,
+    kl_sample,
+    mixture_log_likelihood,
+)
 
 
 def all_levels(pred: float, log_scale: float, levels: int = 256) -> torch.Tensor:
@@ -108,3 +114,25 @@ def test_the_mean_of_many_samples_comes_near_the_closed_form():
     error = estimate.std().item() / math.sqrt(len(z))
     assert estimate.mean().item() == pytest.approx(kl_divergence(mu, logvar).item(), abs=4 * error)
     assert error < 0.01
+
+
+def test_the_mixtures_levels_share_a_mass_of_one_and_its_atoms_add_to_black_and_white():
+    image = (torch.arange(256) / 255).view(-1, 1, 1, 1)
+    location, log_scale = torch.full_like(image, 0.3), torch.full_like(image, -2.0)
+    log_odds = torch.zeros(256, 2, 1, 1, 1)  # black, white and the logistic are equally likely
+    mass = mixture_log_likelihood(image, location, log_scale, log_odds).exp()
+    plain = discretized_logistic_log_likelihood(image, location, log_scale).exp()
+    assert mass.sum().item() == pytest.approx(1, abs=1e-4)
+    torch.testing.assert_close(mass[1:-1], plain[1:-1] / 3)
+    torch.testing.assert_close(mass[[0, -1]], (plain[[0, -1]] + 1) / 3)
+
+
+def test_the_mixture_adds_over_pixels_and_every_map_gets_a_gradient():
+    image = torch.tensor([0.0, 1.0, 0.2]).view(1, 1, 1, 3)
+    maps = [torch.zeros(1, 1, 1, 3, requires_grad=True), torch.zeros(1, 1, 1, 3, requires_grad=True),
+            torch.zeros(1, 2, 1, 1, 3, requires_grad=True)]
+    whole = mixture_log_likelihood(image, *maps)
+    parts = sum(mixture_log_likelihood(*(part[..., i:i + 1] for part in (image, *maps))) for i in range(3))
+    torch.testing.assert_close(whole, parts)
+    whole.sum().backward()
+    assert all(part.grad.isfinite().all() and part.grad.abs().sum() > 0 for part in maps)

@@ -8,13 +8,22 @@ from torch import nn
 from htcv_lib.networks import frozen
 from htcv_lib.training.loop import fit
 from htcv_lib.training.phase import Phase, gradient_step
-from htcv_lib.vae.losses import discretized_logistic_log_likelihood, gaussian_log_likelihood, kl_divergence, kl_sample
+from htcv_lib.vae.losses import (
+    discretized_logistic_log_likelihood,
+    gaussian_log_likelihood,
+    kl_divergence,
+    kl_sample,
+    mixture_log_likelihood,
+)
 from htcv_lib.vae.model import LabelVAE
+from htcv_lib.vae.networks import make_mixture_vae
 from htcv_lib.vae.objective import (
+    evaluate_mixture,
     evaluate_pictures,
     evaluate_vae,
     guide_nll,
     in_units_of,
+    mixture_objective,
     perturb_labels,
     vae_objective,
 )
@@ -304,3 +313,22 @@ def test_without_a_judge_only_the_reconstructions_are_scored(batch):
     assert scores["psnr"] == pytest.approx(20, abs=1e-4) and scores["sharpness"] == pytest.approx(1, abs=1e-4)
     with pytest.raises(ValueError, match="no batches"):
         evaluate_pictures(Shifted(), [])
+
+
+def test_the_mixtures_bound_is_its_likelihood_and_divergence_and_its_picture_the_mean():
+    torch.manual_seed(0)
+    model = make_mixture_vae((1, 4, 5), latent=3, width=8, num_blocks=1)
+    batch = {"image": torch.rand(6, 1, 4, 5).mul(255).round().div(255), "label": torch.arange(6)}
+    torch.manual_seed(1)
+    terms = mixture_objective(model, batch)
+    torch.manual_seed(1)
+    posterior = model.encode(batch["image"], batch["label"])
+    told = model.distribution(posterior.sample(), batch["label"])
+    torch.testing.assert_close(terms["reconstruction"], -mixture_log_likelihood(batch["image"], *told).mean())
+    torch.testing.assert_close(terms["loss"], terms["reconstruction"] + terms["kl"])
+    scores = evaluate_mixture(model, [batch])
+    assert scores["bits_per_dim"] == pytest.approx(scores["total"] / (20 * 0.693147), rel=1e-4)
+    location, _, odds = model.distribution(posterior.mu, batch["label"])
+    odds = odds.exp()  # of black and white, to 1 of the logistic
+    by_hand = (location + odds[:, 1]) / (1 + odds.sum(dim=1))
+    torch.testing.assert_close(model.reconstruct(batch["image"], batch["label"]), by_hand)
