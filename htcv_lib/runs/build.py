@@ -19,7 +19,7 @@ from htcv_lib.data.manifest import load_manifest
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import NOTEBOOK, Outcome, Task, clock, execute, slots
 from htcv_lib.runs.freshness import RunState, chapter_inputs, keep_listing, page_parts, run_states
-from htcv_lib.runs.notebook import parameter_types
+from htcv_lib.runs.notebook import default_parameters, parameter_types
 from htcv_lib.runs.plan import PROFILES, Book, PlanError, check_types, whole_number
 from htcv_lib.runs.project import Project, cuda_devices
 from htcv_lib.runs.records import Record, Results
@@ -141,7 +141,7 @@ def run_changed(project: Project, name: str, profile: str, changes: Mapping[str,
     if unknown:
         raise PlanError(f"{name}: {run.notebook.name} has no parameter {unknown[0]!r} (-p)")
     values = {key: _value(text, types.get(key)) for key, text in changes.items()}
-    check_types(name, types, values, "-p")
+    check_types(name, types, default_parameters(run.notebook), values, "-p")
     context = scratch_context()
     task = Task(name, run.notebook, {**run.parameters, **values}, project.staging / "scratch" / name,
                 project.scratch / name / context["key"].removeprefix("scratch-"), project.root, context,

@@ -33,10 +33,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from htcv_lib.runs.claims import ANSWERS, NOT_LEARNED, NOT_OCCURRED, Claim, Gate, Headline
-from htcv_lib.runs.plan import Book, Family
+from htcv_lib.runs.plan import Book, Family, read_yaml
 from htcv_lib.runs.project import Project
 
 # test -> keys it must have, keys it may have
@@ -94,7 +92,7 @@ def read_file(path: Path, family: Family | None = None) -> ClaimFile:
     Errors: as `load_claims`.
     """
     where = f"claims/{path.name}"
-    file = _read(path, where)
+    file = read_yaml(path, where)
     if not file:
         return ClaimFile([], [], [])
     _check_keys(file, {"report", "sections"}, {"margins", "lower_is_better", "headlines", "gates", *INHERITED}, where)
@@ -153,25 +151,6 @@ def _gates(file: Mapping[str, Any], family: Family | None, where: str) -> list[G
                 raise ValueError(f"{where}: gates: {family.name} has no run {name!r} as a baseline")
         gates.append(Gate(**entry))
     return gates
-
-
-def _read(path: Path, where: str) -> dict[str, Any]:
-    try:
-        return _mapping(yaml.load(path.read_text(encoding="utf-8"), _OneOfEach) or {}, where)
-    except yaml.MarkedYAMLError as wrong:
-        raise ValueError(f"{where}: line {wrong.problem_mark.line + 1}: {wrong.problem}") from wrong
-
-
-class _OneOfEach(yaml.SafeLoader):
-    """YAML in which no key stands twice in a mapping: of two places by one name, one would be lost."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands here twice", problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
 
 
 def _sentences(file: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, str], Any, str]]:

@@ -3,10 +3,13 @@
 import ast
 import json
 import re
+from collections.abc import Iterable
+from math import inf
 from pathlib import Path
 from typing import Any
 
 TYPES = {kind.__name__: kind for kind in (bool, int, float, str, list)}  # of a notebook's parameters
+INJECTED = "# Parameters"  # how papermill begins the cell of what it was given
 
 
 def read_cells(path: Path) -> list[dict]:
@@ -67,13 +70,57 @@ def _parameter_lines(path: Path) -> list[ast.stmt]:
             for node in ast.parse(cell["source"]).body]
 
 
-def mistyped(value: Any, wanted: type) -> str:
+def declared_names(cells: Iterable[str]) -> set[str] | None:
+    """Names that the cells of a kernel, in the order of their execution, declare as parameters: those of the last one
+    that sets `run_name`, and of later ones that assign plain literals and do nothing else. None if no cell sets it.
+
+    Errors: ValueError for a name that papermill gives and no cell declares.
+    """
+    names: set[str] = set()
+    given: set[str] = set()
+    for source in reversed(list(cells)):
+        try:
+            values = _assigned(source)
+        except SyntaxError:
+            continue
+        if values and source.startswith(INJECTED):
+            given |= set(values)
+        elif "run_name" in values:
+            names |= {name for name, node in values.items() if not _holds(node, ast.Call)}
+            if given - names:
+                raise ValueError(f"{min(given - names)!r} is no parameter of this notebook; it has {', '.join(values)}")
+            return names
+        elif not any(_holds(node, (ast.Call, ast.Name)) for node in values.values()):
+            names |= set(values)
+    return None
+
+
+def _assigned(source: str) -> dict[str, ast.expr]:
+    """Name -> value of the assignments of a cell; of one that does anything else, too, only with `run_name` in it."""
+    lines = ast.parse(source).body
+    values = {ast.unparse(target): node.value for node in lines if isinstance(node, ast.Assign | ast.AnnAssign)
+              for target in getattr(node, "targets", None) or [node.target] if node.value}
+    return values if len(values) == len(lines) or "run_name" in values else {}
+
+
+def _holds(node: ast.expr, kinds: type | tuple[type, ...]) -> bool:
+    return any(isinstance(part, kinds) for part in ast.walk(node))
+
+
+def mistyped(value: Any, wanted: type, default: Any = None) -> str:
     """Why a value is not of the type that a parameter wants, in a few words; empty if it is.
 
-    An int will do where a float is wanted, a bool for neither; what is in a list does not matter.
+    An int will do where a float is wanted, a bool for neither. What is in a list is of the types in its default, if
+    that has any; a number is below zero, or not finite, only if its default is.
     """
     if type(value) is wanted or (wanted is float and type(value) is int):
-        return ""
+        if wanted is list:
+            kinds = {type(item) for item in default or ()} or {bool, int, float, str}
+            wrong = [item for item in value if type(item) not in kinds]
+            named = " or ".join(sorted(kind.__name__ for kind in kinds))
+            return f"wants {named} in its list, got {wrong[0]!r}" if wrong else ""
+        signed = wanted in (int, float) and default is not None and default >= 0
+        return f"wants a number of 0 or more, got {value}" if signed and not 0 <= value < inf else ""
     hint = _as_yaml_number(value) if wanted is float and isinstance(value, str) else ""
     return f"wants {wanted.__name__}, got {type(value).__name__} {value!r}" + hint
 

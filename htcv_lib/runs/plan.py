@@ -21,11 +21,17 @@ PROFILES = ("quick", "laptop", "overnight", "full", "paper")  # `fingerprint` is
 REFERENCE_PROFILES = ("full", "overnight", "laptop")  # strongest first
 EVERY_RUN = ("laptop", "full", "fingerprint")  # profiles that a run is in unless it says no
 UNITLESS = ("", "fraction", "runs")  # units that no number is printed with
-FAMILY_KEYS = {"title", "report", "chapters", "settings", "sizes", "profiles", "seeds", "minutes",
-               "memory_gb", "runs", "datasets", "tables", "one_size"}
+IN_PROFILE = {name: (bool, dict, type(None)) for name in (*PROFILES, "fingerprint")}
+FAMILY = {"title": str, "report": dict, "chapters": list, "settings": dict, "sizes": list, "profiles": dict,
+          "seeds": dict, "minutes": dict, "memory_gb": dict, "runs": list, "tables": dict, "one_size": list}
+RUN = {"title": str, "notebook": str, "setting": str, "role": str, "parameters": dict, "needs": dict, "priority": int,
+       "seeds": dict, "minutes": dict, "report_value": object, "weights": (bool, str), **IN_PROFILE}
+REPORT = {"pictures": (int, float), "side": (int, float), "weights_m": (int, float)}  # what its own trainings had
+METRIC = {"title": str, "unit": str, "better": str, "format": str, "definition": str, "absent": str, "split": str,
+          "n": int}
+SPELLED = {dict: "a mapping", list: "a list", str: "text", int: "a whole number", float: "a number",
+           bool: "true or false", type(None): "nothing"}
 ROLES = ("as reported", "as described", "done well")
-RUN_KEYS = {"title", "notebook", "setting", "role", "parameters", "needs", "priority", "seeds", "minutes",
-            "report_value", "fingerprint", "weights", *PROFILES}
 
 
 class PlanError(ValueError):
@@ -66,17 +72,18 @@ class Family:
     def load(cls, name: str, project: Project) -> "Family":
         """`runs.yml` with its groups resolved, and `metrics.yml` under "metrics".
 
-        Errors: PlanError for a key that means nothing, or a run that stands there twice.
+        Errors: PlanError, one line, for a key that means nothing or a value it cannot have, or what stands there twice.
         """
-        table = _read(project.tables[name])
-        _known(table, FAMILY_KEYS, name)
+        at = f"notebooks/{name}/runs.yml"
+        table = read_yaml(project.tables[name], at)
+        _check(table, FAMILY, at, needs=["runs"])
         table.pop("sizes", None)  # values with an anchor, for use below
-        runs = _ungrouped(table["runs"], name)
-        for variant, run in runs.items():
-            _known(run, RUN_KEYS, f"{name}/{variant}")
-        metrics = project.metrics(name)
-        return cls(name, table.get("title", name),
-                   table | {"runs": runs, "metrics": _read(metrics) if metrics.is_file() else {}})
+        runs = _ungrouped(table["runs"], at)
+        _check_table(table, runs, at)
+        for chapter in table.get("chapters", []):
+            if not (project.notebooks / name / str(chapter)).is_file():
+                raise PlanError(f"{at}: no notebook notebooks/{name}/{chapter}")
+        return cls(name, table.get("title", name), table | {"runs": runs, "metrics": _metrics(project, name)})
 
     @property
     def variants(self) -> dict[str, Mapping[str, Any]]:
@@ -197,7 +204,8 @@ class Book:
         setting = entry.get("setting", "as_reported")
         if not notebook.is_file():
             raise PlanError(f"{name}: no notebook notebooks/{family}/{entry['notebook']}")
-        parameters, types = default_parameters(notebook), parameter_types(notebook)
+        defaults, types = default_parameters(notebook), parameter_types(notebook)
+        parameters = dict(defaults)
         layers = {
             f"setting {setting}": table.get("settings", {}).get(setting, {}),
             "parameters": entry.get("parameters", {}),
@@ -211,7 +219,7 @@ class Book:
                     parameters[key] = value
                 elif layer != f"profile {profile}" or not self._elsewhere(family, key):
                     raise PlanError(f"{name}: {entry['notebook']} has no parameter {key!r} ({layer})")
-            check_types(name, types, values or {}, layer)
+            check_types(name, types, defaults, values or {}, layer)
         minutes = {**table.get("minutes", {}), **entry.get("minutes", {})}.get(profile, 1.0)
         needs = {alias: need if need.count("/") == 2 else f"{need}/s{seed}"
                  for alias, need in (entry.get("needs") or {}).items()}
@@ -250,11 +258,12 @@ def split_name(name: str) -> tuple[str, str, int]:
     return parts[0], parts[1], int(parts[2][1:])
 
 
-def check_types(name: str, types: Mapping[str, type], values: Mapping[str, Any], layer: str) -> None:
-    """Errors: PlanError for the first value that is not of the type its notebook annotates (see `parameter_types`); it
-    names the run and the layer that says so."""
+def check_types(name: str, types: Mapping[str, type], defaults: Mapping[str, Any], values: Mapping[str, Any],
+                layer: str) -> None:
+    """Errors: PlanError for the first value that is not of the type its notebook annotates (see `mistyped`); it names
+    the run and the layer that says so."""
     for key, value in values.items():
-        fault = mistyped(value, types[key]) if key in types else ""
+        fault = mistyped(value, types[key], defaults.get(key)) if key in types else ""
         if fault:
             raise PlanError(f"{name}: {key} {fault} ({layer})")
 
@@ -267,27 +276,92 @@ def whole_number(variable: str) -> int | None:
     return int(text) if text else None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+def read_yaml(path: Path, where: str) -> dict[str, Any]:
+    """A file that holds a mapping; an empty one an empty one. Errors: PlanError, one line that begins with `where`, for
+    what is no YAML or no mapping, and for a key that stands twice."""
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), _OneOfEach)
+    except yaml.MarkedYAMLError as wrong:
+        line = f"line {wrong.problem_mark.line + 1}: " if wrong.problem_mark else ""
+        raise PlanError(f"{where}: {line}{wrong.problem or wrong.context}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as wrong:  # signs that no text has
+        raise PlanError(f"{where}: {' '.join(str(wrong).split())}") from None
+    return _mapping({} if found is None else found, where)
 
 
-def _ungrouped(groups: Iterable[Mapping[str, Any]], family: str) -> dict[str, dict[str, Any]]:
+class _OneOfEach(yaml.SafeLoader):
+    """YAML in which no key stands twice in a mapping: of two places by one name, one would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands here twice", problem_mark=key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def _mapping(entry: Any, where: str) -> dict[str, Any]:
+    if not isinstance(entry, dict):
+        raise PlanError(f"{where}: wants a mapping, got {entry!r}")
+    return entry
+
+
+def _ungrouped(groups: Iterable[Any], where: str) -> dict[str, dict[str, Any]]:
     """`[{all: shared, name: own, ...}, ...]` -> name -> `{**shared, **own}`, in the order they stand in."""
     runs: dict[str, dict[str, Any]] = {}
     for group in groups:
-        shared = group.get("all", {})
+        shared = _mapping(_mapping(group, f"{where}, runs").get("all", {}), f"{where}, all")
         for name, own in group.items():
             if name in runs:
-                raise PlanError(f"runs.yml, {family}: the run {name!r} stands there twice")
+                raise PlanError(f"{where}: the run {name!r} stands there twice")
             if name != "all":
-                runs[name] = {**shared, **own}
+                runs[name] = {**shared, **_mapping(own, f"{where}, {name}")}
     return runs
 
 
-def _known(entry: Mapping, keys: set[str], where: str) -> None:
-    unknown = sorted(set(entry) - keys)
-    if unknown:
-        raise PlanError(f"runs.yml, {where}: unknown key {unknown[0]!r}")
+def _check_table(table: Mapping[str, Any], runs: Mapping[str, Any], where: str) -> None:
+    """What stands in the mappings of runs.yml. Errors: PlanError."""
+    settings = table.get("settings", {})
+    _check(settings, dict.fromkeys(settings, (dict, type(None))), f"{where}, settings")
+    _check(table.get("profiles", {}), IN_PROFILE, f"{where}, profiles")
+    for pattern, size in table.get("report", {}).items():
+        _check(size, REPORT, f"{where}, report, {pattern}", needs=REPORT)
+    for variant, run in runs.items():
+        _check(run, RUN, f"{where}, {variant}", needs=["notebook"])
+        if run.get("setting", "as_reported") not in {"as_reported", *settings}:
+            raise PlanError(f"{where}, {variant}: no setting {run['setting']!r}; there are {', '.join(settings)}")
+    for at, entry in [(where, table), *((f"{where}, {variant}", run) for variant, run in runs.items())]:
+        for key, kind in (("seeds", int), ("minutes", (int, float)), ("memory_gb", (int, float))):
+            _check(entry.get(key, {}), dict.fromkeys(IN_PROFILE, kind), f"{at}, {key}")
+
+
+def _metrics(project: Project, family: str) -> dict[str, Any]:
+    """What each metric of a family means; there need not be any."""
+    at = f"notebooks/{family}/metrics.yml"
+    metrics = read_yaml(project.metrics(family), at) if project.metrics(family).is_file() else {}
+    for name, entry in metrics.items():
+        _check(entry, METRIC, f"{at}, {name}")
+        try:
+            format(0.5, entry.get("format", ""))
+        except ValueError:
+            raise PlanError(f"{at}, {name}: format: Python knows no {entry['format']!r}") from None
+        if entry.get("better", "higher") not in ("higher", "lower"):
+            raise PlanError(f"{at}, {name}: better is higher or lower, not {entry['better']!r}")
+    return metrics
+
+
+def _check(entry: Any, kinds: Mapping[str, Any], where: str, needs: Iterable[str] = ()) -> None:
+    """Errors: PlanError for a key that is unknown or missing, or whose value is of another type."""
+    for key, value in _mapping(entry, where).items():
+        if key not in kinds:
+            raise PlanError(f"{where}: unknown key {key!r}")
+        wanted = kinds[key] if isinstance(kinds[key], tuple) else (kinds[key],)
+        if not isinstance(value, wanted) or (isinstance(value, bool) and not {bool, object} & set(wanted)):
+            raise PlanError(f"{where}: {key} wants {' or '.join(SPELLED[kind] for kind in wanted)}, got {value!r}")
+    for key in needs:
+        if key not in entry:
+            raise PlanError(f"{where}: {key} is missing")
 
 
 def _in_order(runs: Mapping[str, PlannedRun]) -> list[PlannedRun]:

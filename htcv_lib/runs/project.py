@@ -4,13 +4,17 @@ import os
 import platform
 import re
 import resource
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 # Where things lie in a checkout: the one place that knows the folder names.
+
+ROOM = 300 * 2**20  # bytes that a disk must have left before a run starts
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,19 @@ class Project:
         """Trained weights, by result key; shared by all checkouts of this user."""
         cache = os.environ.get("HTCV_CACHE") or Path.home() / ".cache" / "htcv"
         return Path(cache) / "checkpoints"
+
+    def check_places(self) -> None:
+        """Try what a run would fail at in its end. Errors: OSError, one line, for a folder of results or weights that
+        cannot be written to, or has too little room."""
+        for folder, remedy in ((self.built, "make it yours"), (self.weights, "set HTCV_CACHE to a folder of yours")):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                tempfile.TemporaryFile(dir=folder).close()
+            except OSError as error:
+                raise OSError(f"cannot write to {folder} ({error.strerror}): {remedy}") from None
+            free = shutil.disk_usage(folder).free
+            if free < ROOM:
+                raise OSError(f"{folder} has {free / 2**20:.0f} MiB left, a run wants {ROOM / 2**20:.0f}: make room")
 
     def reference(self, profile: str, name: str) -> Path:
         return self.references / profile / name

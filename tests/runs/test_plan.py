@@ -33,6 +33,39 @@ def test_an_unknown_key_is_refused_by_name(toy, edit_runs):
         Book.load(toy)
 
 
+@pytest.mark.parametrize(("table", "says"), [
+    ("", "runs is missing"), ("runs: [one]", "runs: wants a mapping, got 'one'"),
+    ("runs: [{one: run.ipynb}]", "one: wants a mapping, got 'run.ipynb'"),
+    ("runs: [{one: {title: One}}]", "one: notebook is missing"),
+    ("runs: [{one: {notebook: run.ipynb, parameters: [slope]}}]", "one: parameters wants a mapping, got .'slope'."),
+    ("runs: [{one: {notebook: run.ipynb, priority: high}}]", "one: priority wants a whole number, got 'high'"),
+    ("runs: [{one: {notebook: run.ipynb, quick: 'yes'}}]", "one: quick wants true or false or a mapping or nothing"),
+    ("runs: [{one: {notebook: run.ipynb, setting: wel}}]\nsettings: {well: {}}", "no setting 'wel'; there are well"),
+    ("runs: []\nseeds: 3", "seeds wants a mapping, got 3"), ("runs: []\nseeds: {quik: 3}", "unknown key 'quik'"),
+    ("runs: []\nminutes: {quick: long}", "minutes: quick wants a whole number or a number, got 'long'"),
+    ("runs: []\nreport: {o*: {side: 3}}", "report, o.: pictures is missing"),
+    ("runs: []\nchapters: [none.ipynb]", "no notebook notebooks/toy/none.ipynb"),
+    ("runs: [{one: {notebook: run.ipynb}, one: {notebook: run.ipynb}}]", "line 1: 'one' stands here twice"),
+    ("runs: [\n  - x", "line 2: "), ("runs: []\ntitle: \0", "special characters are not allowed"),
+    ("- a\n- b", "wants a mapping, got"), (b"title: \xff\nruns: []", "can't decode byte 0xff"),
+])
+def test_a_table_of_runs_that_cannot_be_read_is_one_line_that_names_file_and_place(toy, table, says):
+    toy.tables["toy"].write_bytes(table if isinstance(table, bytes) else table.encode())
+    with pytest.raises(PlanError, match=says) as refused:
+        Book.load(toy)
+    assert str(refused.value).startswith("notebooks/toy/runs.yml") and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("entry", "says"), [
+    ("{better: hihger}", "better is higher or lower, not 'hihger'"), ("{form: .2f}", "unknown key 'form'"),
+    ("{format: .2q}", "Python knows no '.2q'"), ("best", "wants a mapping, got 'best'"),
+])
+def test_what_metrics_yml_says_wrongly_is_one_line(toy, entry, says):
+    toy.metrics("toy").write_text(f"value: {entry}\n")
+    with pytest.raises(PlanError, match=f"notebooks/toy/metrics.yml, value: .*{says}"):
+        Book.load(toy)
+
+
 def test_a_run_says_otherwise_than_all_of_its_group(toy):
     toy.tables["toy"].write_text("""
 runs:
@@ -122,6 +155,15 @@ def test_types_are_what_the_notebook_annotates(toy):
 ])
 def test_a_bool_is_no_number_and_an_int_will_do_for_a_float(value, wanted, fault):
     assert mistyped(value, wanted) == fault
+
+
+@pytest.mark.parametrize(("value", "default", "fault"), [
+    (0, 3, ""), (-1.0, -1.0, ""), (-1, 3, "wants a number of 0 or more, got -1"), ([8], [16, 32], ""), (["a"], [], ""),
+    (["8"], [16, 32], "wants int in its list, got '8'"), (float("inf"), 1.0, "wants a number of 0 or more, got inf"),
+    ([None], [], "wants bool or float or int or str in its list, got None"),
+])
+def test_a_number_has_the_sign_of_its_default_and_a_list_holds_what_its_default_holds(value, default, fault):
+    assert mistyped(value, type(default), default) == fault
 
 
 @pytest.mark.parametrize(("change", "layer"), [

@@ -81,7 +81,6 @@ def test_literals_are_the_parameters_and_nothing_else():
 def test_a_run_by_hand_writes_a_scratch_record(toy, monkeypatch, capsys):
     monkeypatch.chdir(toy.root)
     run = Run.start("toy/one/s0", {"run_name": "toy/one/s0", "slope": 2.0})
-    assert run.checkpoint is None
     record = run.finish({"value": 4.0}, n=3)
     assert record.folder.is_relative_to(toy.scratch)
     assert (record.profile, record.value("value"), record.parameters) == ("scratch", 4.0, {"slope": 2.0})
