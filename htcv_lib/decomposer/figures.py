@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from htcv_lib.figures.grids import heads_height, picture_grid, pictures, write_heads
-from htcv_lib.figures.networks import LOOKS, arrow, short_count
+from htcv_lib.figures.networks import BOX, TALL, arrow, draw_box, short_count
 from htcv_lib.figures.style import (
     BLUE,
     BODY,
@@ -25,6 +25,7 @@ from htcv_lib.figures.style import (
     SHADE,
     SMALL,
     WIDTH,
+    canvas,
     heading,
     heading_height,
     panel,
@@ -37,8 +38,7 @@ from htcv_lib.figures.style import (
 
 # A network of a video encoder and decoders, drawn from its traced stages: down on the left, up in a column each.
 
-# a box's height, from row to row, between columns, a box's greatest width
-STAGE_TALL, STAGE_STEP, STAGE_GAP, STAGE_BOX = 0.5, 0.84, 0.24, 2.05
+STAGE_STEP, STAGE_GAP = 0.84, 0.24  # inches from row to row, between columns
 STAGE_LINE = 0.19
 DRAWN = {"original_head": "clean picture", "lighting_head": "shadow, light", "occlusion_head": "mask, colour",
          "decoder": "views"}  # what a decoder draws, by its name in the model
@@ -58,28 +58,26 @@ def draw_sequence_network(layers: Sequence[Any], title: str | None = None, cut: 
     encoder, decoders = parts.pop("encoder"), parts
     stages = [layer for layer in encoder if "stage" in layer.name]
     image = tuple(encoder[0].in_shape)
-    box = min(STAGE_BOX, (WIDTH - 2 * PAD - STAGE_GAP * len(decoders)) / (1 + len(decoders)))
+    box = min(BOX, (WIDTH - 2 * PAD - STAGE_GAP * len(decoders)) / (1 + len(decoders)))
     middles = [PAD + box / 2] + [WIDTH - PAD - box / 2 - k * (box + STAGE_GAP) for k in range(len(decoders))][::-1]
     sizes = sorted({_size(layer.out_shape) for layer in layers} | {_size(image)}, reverse=True)
     top = heading_height(title, WIDTH)
-    rows = {size: top + STAGE_TALL / 2 + STAGE_STEP * (1 + place)  # above them, what comes out
+    rows = {size: top + TALL / 2 + STAGE_STEP * (1 + place)  # above them, what comes out
             for place, size in enumerate(sizes)}
     note = wrapped(f"channels × views × height × width; right: parameters; dashed: skips, "
                    f"{'multiplied by zero' if cut else 'concatenated'}", WIDTH - 2 * PAD, SMALL)
-    figure = sheet(WIDTH, rows[sizes[-1]] + STAGE_TALL / 2 + 0.16 + STAGE_LINE * len(note) + PAD)
+    figure = sheet(WIDTH, rows[sizes[-1]] + TALL / 2 + 0.16 + STAGE_LINE * len(note) + PAD)
     heading(figure, title)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, WIDTH), ylim=(figure.get_size_inches()[1], 0))
-    axes.set_axis_off()
+    axes = canvas(figure)
     for number, (column, blocks) in enumerate(zip(middles[1:], decoders.values(), strict=True)):
         _skips(axes, stages, blocks, rows, middles[number], column, box, cut)
     _encoder(axes, encoder, rows, middles[0], box, image)
     lowest = rows[_size(stages[-1].out_shape)]
     axes.plot([middles[0] + box / 2, middles[-1]], [lowest, lowest], color=INK, linewidth=1.0)
     for column, (part, blocks) in zip(middles[1:], decoders.items(), strict=True):
-        _decoder(axes, blocks, DRAWN.get(part, part), rows, column, box, lowest, top + STAGE_TALL / 2)
+        _decoder(axes, blocks, DRAWN.get(part, part), rows, column, box, lowest, top + TALL / 2)
     for place, line in enumerate(note):
-        axes.text(PAD, rows[sizes[-1]] + STAGE_TALL / 2 + 0.2 + STAGE_LINE * place, line, fontsize=SMALL, color=MUTED,
+        axes.text(PAD, rows[sizes[-1]] + TALL / 2 + 0.2 + STAGE_LINE * place, line, fontsize=SMALL, color=MUTED,
                   va="top")
     return figure
 
@@ -102,38 +100,26 @@ def _skips(axes: Axes, stages: Sequence[Any], blocks: Sequence[Any], rows: Mappi
 def _encoder(axes: Axes, encoder: Sequence[Any], rows: Mapping[int, float], x: float, box: float,
              image: Sequence[int]) -> None:
     y = rows[_size(image)]
-    _stage_box(axes, "input", "views", image, 0, x, y, box)
+    draw_box(axes, x, y, box, "input", "views", image[1:])
     for step, stage in zip(encoder[::2], encoder[1::2], strict=True):
         before, y = y, rows[_size(stage.out_shape)]
-        arrow(axes, (x, before + STAGE_TALL / 2), (x, y - STAGE_TALL / 2), INK)
+        arrow(axes, (x, before + TALL / 2), (x, y - TALL / 2), INK)
         text = f"{'merging' if 'merging' in step.name else step.name.split('.')[1]} · {short_count(step.params)}"
-        axes.text(x + 0.08, y - STAGE_TALL / 2 - (STAGE_STEP - STAGE_TALL) / 2, text, fontsize=SMALL, color=MUTED,
+        axes.text(x + 0.08, y - TALL / 2 - (STAGE_STEP - TALL) / 2, text, fontsize=SMALL, color=MUTED,
                   va="center")
-        _stage_box(axes, "bottleneck" if stage is encoder[-1] else "encoder", stage.kind, stage.out_shape, stage.params,
-                   x, y, box)
+        draw_box(axes, x, y, box, "bottleneck" if stage is encoder[-1] else "encoder", stage.kind,
+                 stage.out_shape[1:], stage.params)
 
 
 def _decoder(axes: Axes, blocks: Sequence[Any], name: str, rows: Mapping[int, float], x: float, box: float,
              below: float, end: float) -> None:
     for block in blocks[:-1]:
         y = rows[_size(block.out_shape)]
-        arrow(axes, (x, below if below == max(rows.values()) else below - STAGE_TALL / 2), (x, y + STAGE_TALL / 2), INK)
-        _stage_box(axes, "decoder", "block", block.out_shape, block.params, x, y, box)
+        arrow(axes, (x, below if below == max(rows.values()) else below - TALL / 2), (x, y + TALL / 2), INK)
+        draw_box(axes, x, y, box, "decoder", "block", block.out_shape[1:], block.params)
         below = y
-    arrow(axes, (x, below - STAGE_TALL / 2), (x, end + STAGE_TALL / 2), INK)
-    _stage_box(axes, "input", name, blocks[-1].out_shape, blocks[-1].params, x, end, box)
-
-
-def _stage_box(axes: Axes, look: str, name: str, shape: Sequence[int], params: int, x: float, y: float,
-               box: float) -> None:
-    fill, edge = LOOKS[look]
-    left = x - box / 2
-    axes.add_patch(FancyBboxPatch((left + 0.04, y - STAGE_TALL / 2 + 0.04), box - 0.08, STAGE_TALL - 0.08,
-                                  linewidth=0.9, boxstyle="round,pad=0.04", facecolor=fill, edgecolor=edge))
-    axes.text(left + 0.1, y - 0.09, name, fontsize=BODY, weight="bold", va="center", color=INK)
-    axes.text(left + 0.1, y + 0.11, " × ".join(map(str, tuple(shape)[1:])), fontsize=SMALL, va="center", color=INK)
-    if params:
-        axes.text(left + box - 0.1, y - 0.09, short_count(params), fontsize=SMALL, va="center", ha="right", color=MUTED)
+    arrow(axes, (x, below - TALL / 2), (x, end + TALL / 2), INK)
+    draw_box(axes, x, end, box, "input", name, blocks[-1].out_shape[1:], blocks[-1].params)
 
 
 # An image sequence split into its layers, as the report draws it: seven columns, three views below one another.

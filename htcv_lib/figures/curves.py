@@ -88,6 +88,34 @@ def plot_curves(groups: Mapping[str, Sequence[pd.DataFrame]], column: str, smoot
 
 
 @styled
+def loss_panels(groups: Mapping[str, Sequence[pd.DataFrame]], columns: Sequence[str], width: float = WIDTH) -> Figure:
+    """A panel for each network, side by side, as reports draw theirs: training and validation loss, each of its scale.
+
+    Args:
+        groups: Label -> one history per seed; thin lines are the seeds, bold their mean.
+        columns: The training loss and the validation loss, for example `train/network/loss` and `val/loss`.
+    """
+    names = {column: _curve_name(column, columns) for column in columns}
+    room = max(text_width(name, SMALL) for name in names.values()) + 0.3
+    share = (width - 2 * PAD) / len(groups)
+    figure = sheet(width, PAD + 0.24 + 1.6 + 0.52)
+    for number, (label, seeds) in enumerate(groups.items()):
+        left = PAD + number * share
+        axes = panel(figure, left + 0.5, PAD + 0.24, share - 0.5 - room, 1.6)
+        write(figure, left, PAD, label, SMALL, weight="bold")
+        ends = []
+        for (column, name), colour in zip(names.items(), SERIES, strict=False):
+            lines = [_line(frame, column, None) for frame in seeds]
+            for line in lines if len(lines) > 1 else []:
+                axes.plot(line.index, line, color=colour, **THIN)
+            mean = pd.concat(lines, axis=1).dropna().mean(axis=1)
+            axes.plot(mean.index, mean, color=colour, linewidth=1.9)
+            ends.append((name, colour, mean.index[-1], mean.iloc[-1]))
+        _finish(axes, ends, SMALL)
+    return figure
+
+
+@styled
 def plot_history(history: pd.DataFrame, columns: Sequence[str] | None = None, title: str | None = None,
                  narrow: bool = False, others: Sequence[pd.DataFrame] = ()) -> Figure:
     """One run: its losses in one panel, its validation metrics in another.

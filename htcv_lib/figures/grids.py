@@ -33,6 +33,7 @@ from htcv_lib.figures.style import (
 
 FRAME = "#f5b13d"  # seen on black digits and on photographs
 APART = 0.14  # inches between the columns set apart and the others
+SCALE = 1.3  # inches, the length of a scale of colours
 
 
 def pictures(images: np.ndarray) -> np.ndarray:
@@ -62,7 +63,8 @@ def pictures(images: np.ndarray) -> np.ndarray:
 def picture_grid(images: np.ndarray, row_headings: Sequence[str] | None = None,
                  column_headings: Sequence[str] | None = None, marked: np.ndarray | None = None,
                  title: str | None = None, apart: int = 0, above: str | None = None, note: str | None = None,
-                 width: float = WIDTH, gap: float = 0.0, key: Mapping[str, str] | None = None) -> Figure:
+                 width: float = WIDTH, gap: float = 0.0, key: Mapping[str, str] | None = None,
+                 scale: tuple[str, str, str] | None = None) -> Figure:
     """A grid of pictures; save it as PNG.
 
     Args:
@@ -76,6 +78,7 @@ def picture_grid(images: np.ndarray, row_headings: Sequence[str] | None = None,
         width: Of the figure at most; without a gap, small pictures are not enlarged beyond four times.
         gap: Inches between pictures, each of which then ends in a line where its edge is white.
         key: Name -> colour, explained below.
+        scale: A colour map, and the words for its first and its last colour: a bar below.
     """
     images = np.asarray(images)
     if images.ndim != 5 or images.shape[-1] != 3 or images.dtype != np.uint8:
@@ -109,7 +112,8 @@ def picture_grid(images: np.ndarray, row_headings: Sequence[str] | None = None,
     top = heading_height(title, full) + (0.22 if above else 0) + room
     bottom = top + rows * (tall + gap) - gap
     lines = notes(note, full)
-    figure = sheet(full, bottom + (0.1 + 0.19 * len(lines) if lines else 0) + (0.34 if key else 0) + PAD, title)
+    below = 0.34 if key or scale else 0
+    figure = sheet(full, bottom + (0.1 + 0.19 * len(lines) if lines else 0) + below + PAD, title)
 
     lefts = [left + column * (tile + gap) + (APART if 0 < apart <= column else 0) for column in range(columns)]
     if above:
@@ -130,7 +134,9 @@ def picture_grid(images: np.ndarray, row_headings: Sequence[str] | None = None,
         _block(figure, images[first:last, begin:end], marked[first:last, begin:end], lefts[begin],
                top + first * (tall + gap), tile, tall, outlined=gap > 0)
     _draw_key(figure, key or {}, left, bottom + 0.16)
-    write_lines(figure, bottom + (0.34 if key else 0) + 0.12, lines)
+    if scale:
+        _draw_scale(figure, *scale, left, bottom + 0.16)
+    write_lines(figure, bottom + below + 0.12, lines)
     return figure
 
 
@@ -160,6 +166,16 @@ def _draw_key(figure: Figure, key: Mapping[str, str], left: float, top: float) -
         figure.add_artist(box)
         write(figure, left + 0.2, top + 0.065, name, SMALL, color=MUTED, va="center")
         left += 0.2 + text_width(name, SMALL) + 0.3
+
+
+def _draw_scale(figure: Figure, colours: str, first: str, last: str, left: float, top: float) -> None:
+    """A bar of all colours of a map between two words."""
+    start = left + text_width(first, SMALL) + 0.1
+    bar = panel(figure, start, top, SCALE, 0.13, grid="")
+    bar.imshow(np.linspace(0, 1, 256)[None], cmap=colours, vmin=0, vmax=1, aspect="auto")
+    bar.set_axis_off()
+    for place, text in ((left, first), (start + SCALE + 0.1, last)):
+        write(figure, place, top + 0.065, text, SMALL, color=MUTED, va="center")
 
 
 HEAD_LINE = 0.16  # inches from one line of a heading to the next

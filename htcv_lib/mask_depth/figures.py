@@ -6,27 +6,11 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from htcv_lib.figures.grids import pictures
-from htcv_lib.figures.style import (
-    BODY,
-    INK,
-    MUTED,
-    PAD,
-    SMALL,
-    WIDTH,
-    heading,
-    heading_height,
-    panel,
-    sheet,
-    styled,
-    text_width,
-    wrapped,
-    write,
-)
+from htcv_lib.figures.grids import picture_grid, pictures
+from htcv_lib.figures.style import WIDTH
 
 MASK_DEPTH_COLUMNS = ("composite", "mask, truth", "mask, predicted", "depth, truth", "depth, predicted")
 DEPTH_MAP = "viridis"  # equal steps look equal, also in grey and with colour blindness
-GAP, BAR = 0.07, 1.3  # inches between tiles; length of the depth scale
 
 
 def depth_colours(depth: np.ndarray, low: float | np.ndarray = 0.0, high: float | np.ndarray = 1.0) -> np.ndarray:
@@ -73,11 +57,10 @@ def mask_depth_tiles(images: np.ndarray, mask_truth: np.ndarray, mask_pred: np.n
     return np.stack(parts, axis=1)
 
 
-@styled
 def mask_depth_grid(tiles: np.ndarray, row_labels: Sequence[str] | None = None, title: str | None = None,
                     columns: Sequence[str] = MASK_DEPTH_COLUMNS, ends: tuple[str, str] | None = ("near", "far"),
                     width: float = WIDTH) -> Figure:
-    """One row a picture; below, what the colours of depth mean. Save it as PNG.
+    """A `picture_grid` with gaps, one row a picture; below, what the colours of depth mean. Save it as PNG.
 
     Args:
         tiles: uint8 (N, K, H, W, 3), as from `mask_depth_tiles`; more or fewer columns will do.
@@ -86,40 +69,5 @@ def mask_depth_grid(tiles: np.ndarray, row_labels: Sequence[str] | None = None, 
         columns: K headings; for the real pictures say "pseudo-truth", not "truth".
         ends: What the darkest and the brightest colour are, for example ("0 m", "10 m"); None: no scale.
     """
-    rows, across, height, breadth, _ = tiles.shape
-    if len(columns) != across or (row_labels is not None and len(row_labels) != rows):
-        raise ValueError(f"{rows} rows and {across} columns of tiles, but {len(columns)} headings"
-                         + ("" if row_labels is None else f" and {len(row_labels)} row labels"))
-    texts = ["\n".join(wrapped(text, 1.2)) for text in row_labels or ()]
-    labels = max(map(text_width, texts)) + 0.14 if texts else 0.0
-    tile = (width - 2 * PAD - labels - GAP * (across - 1)) / across
-    tall = tile * height / breadth
-    heads = ["\n".join(wrapped(text, tile)) for text in columns]
-    room = 0.17 * max(head.count("\n") + 1 for head in heads) + 0.09
-    top = heading_height(title, width) + room
-    below = top + rows * (tall + GAP) - GAP
-    figure = sheet(width, below + PAD + (0.34 if ends else 0))
-    heading(figure, title)
-    for column, head in enumerate(heads):
-        left = PAD + labels + column * (tile + GAP)
-        write(figure, left, top - 0.07, head, BODY, color=INK, va="bottom", linespacing=1.2)
-        for row in range(rows):
-            axes = panel(figure, left, top + row * (tall + GAP), tile, tall, grid="")
-            axes.imshow(tiles[row, column], interpolation="antialiased", aspect="auto")
-            axes.set_axis_off()
-    for row, text in enumerate(texts):
-        write(figure, PAD, top + row * (tall + GAP) + tall / 2, text, BODY, va="center", linespacing=1.35)
-    if ends:
-        _depth_scale(figure, ends, PAD + labels, below + 0.16)
-    return figure
-
-
-def _depth_scale(figure: Figure, ends: tuple[str, str], left: float, top: float) -> None:
-    """A bar of all colours between two words."""
-    before = f"depth: {ends[0]}"
-    start = left + text_width(before, SMALL) + 0.1
-    bar = panel(figure, start, top, BAR, 0.13, grid="")
-    bar.imshow(np.linspace(0, 1, 256)[None], cmap=DEPTH_MAP, vmin=0, vmax=1, aspect="auto")
-    bar.set_axis_off()
-    write(figure, left, top + 0.065, before, SMALL, color=MUTED, va="center")
-    write(figure, start + BAR + 0.1, top + 0.065, ends[1], SMALL, color=MUTED, va="center")
+    scale = (DEPTH_MAP, f"depth: {ends[0]}", ends[1]) if ends else None
+    return picture_grid(tiles, row_labels, columns, title=title, width=width, gap=0.07, scale=scale)

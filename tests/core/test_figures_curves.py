@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from drawn import to_svg
 
-from htcv_lib.figures.curves import lr_range_figure, plot_curves, plot_history, smoothed
+from htcv_lib.figures.curves import loss_panels, lr_range_figure, plot_curves, plot_history, smoothed
 from htcv_lib.figures.trade import _places, free_places, sweep, trade_off
 
 
@@ -36,6 +36,14 @@ def test_curves_draw_thin_seeds_and_a_bold_mean_in_percent():
     assert len([line for line in axes.lines if line.get_linewidth() == 0.9]) == 2
     assert annotations(axes) == ["one", "two"]
     assert bold[0].get_xdata().tolist() == [1, 3, 4]  # the epoch without a value is skipped, not drawn as zero
+
+
+def test_loss_panels_have_a_scale_each_and_name_training_and_validation():
+    groups = {"one": [history(0.8), history(0.6)], "two": [history(0.5).assign(**{"val/loss": 70.0})]}
+    one, two = loss_panels(groups, ["train/unet/loss", "val/loss"]).axes
+    assert annotations(one) == annotations(two) == ["training", "validation"]
+    assert one.get_ylim()[1] < 2 < 70 < two.get_ylim()[1]
+    assert len([line for line in one.lines if line.get_linewidth() == 0.9]) == 4  # two seeds of either loss
 
 
 def test_what_hardly_changes_is_drawn_flat():

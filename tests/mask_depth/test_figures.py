@@ -85,7 +85,7 @@ def test_no_text_of_a_grid_leaves_the_sheet():
 def test_without_ends_there_is_no_scale_and_other_columns_need_their_headings():
     tiles = mask_depth_tiles(*fields())
     assert len(mask_depth_grid(tiles[:, :3], columns=["composite", "mask", "predicted"], ends=None).axes) == 6
-    with pytest.raises(ValueError, match="3 columns of tiles, but 5 headings"):
+    with pytest.raises(ValueError, match="3 column headings are needed, got 5"):
         mask_depth_grid(tiles[:, :3])
-    with pytest.raises(ValueError, match="2 rows .* and 1 row labels"):
+    with pytest.raises(ValueError, match="2 row headings are needed, got 1"):
         mask_depth_grid(tiles, ["one"])
