@@ -23,18 +23,20 @@ UNCOUNTED = ("run_name",)  # parameters that name the run and change nothing
 KeyParts = dict[str, Any]
 
 
-def result_parts(run: PlannedRun, project: Project, upstream: Mapping[str, str] | None = None) -> KeyParts:
+def result_parts(run: PlannedRun, project: Project, upstream: Mapping[str, str] | None = None,
+                 code: str = "") -> KeyParts:
     """What decides a run's numbers.
 
     Args:
         upstream: Result keys of the runs it needs, by run name.
+        code: The digest that `result_code` gives for its notebook, where it is known.
 
     Returns code (of the notebook's cells and all they reach), parameters, data, needs: hashes, except the parameters.
     """
     parameters = {key: value for key, value in run.parameters.items() if key not in UNCOUNTED}
     names = [value for key, value in parameters.items() if key.startswith("dataset") and value]
     return {
-        "code": result_code(run.notebook, project)[0],
+        "code": code or result_code(run.notebook, project)[0],
         "parameters": parameters,
         "data": {name: _data_digest(name, project) for name in names},
         "needs": {need: (upstream or {}).get(need, "") for need in run.needs.values()},
@@ -60,12 +62,15 @@ def _manifest_digest(name: str, changed: int) -> str:
 
 def page_parts(notebook: Path, project: Project, inputs: Any) -> KeyParts:
     """What decides a page beyond its result key: all cells, the figures, and `inputs` (any JSON value)."""
+    return _page_code(notebook, project) | {"inputs": digest(inputs)}
+
+
+def _page_code(notebook: Path, project: Project) -> KeyParts:
     cells = read_cells(notebook)
     code = [cell["source"] for cell in cells if cell["cell_type"] == "code"]
     return {
         "cells": digest([[cell["cell_type"], cell["source"], sorted(cell["tags"])] for cell in cells]),
         "code": library_of(project.root, counts_for_pages).cells(code)[0],
-        "inputs": digest(inputs),
     }
 
 
@@ -144,10 +149,12 @@ def run_states(runs: Iterable[PlannedRun], project: Project) -> list[RunState]:
     """The state of each run, in the order given (what a run needs comes before it)."""
     keys: dict[str, str] = {}
     states = []
+    code = cache(lambda notebook: (result_code(notebook, project)[0], _page_code(notebook, project)))
     for run in runs:
-        parts = result_parts(run, project, keys)
+        of_result, of_page = code(run.notebook)
+        parts = result_parts(run, project, keys, of_result)
         keys[run.name] = key = digest(parts)
-        page = digest([key, page_parts(run.notebook, project, run.title)])
+        page = digest([key, of_page | {"inputs": digest(run.title)}])
         folder = project.built / run.profile / run.name
         reference = _load(project.reference(run.profile, run.name))
         built = _load(folder / page)

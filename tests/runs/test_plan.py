@@ -1,10 +1,13 @@
 """runs.yml: what it may say, and what it must not."""
 
+import cProfile
 import json
+import pstats
 
 import pytest
 
 from htcv_lib.runs.build import active_profile
+from htcv_lib.runs.freshness import status_lines
 from htcv_lib.runs.notebook import default_parameters, first_heading, mistyped, parameter_help, parameter_types
 from htcv_lib.runs.plan import Book, Family, PlanError, metric_heading
 from htcv_lib.runs.project import Project
@@ -234,3 +237,24 @@ def test_a_role_is_what_runs_yml_says_or_what_the_setting_says():
     family = Family("toy", "Toy", {"runs": runs, "settings": settings})
     assert [family.role(variant) for variant in runs] == [
         "as reported", "in between", "as described", "in between", "step", "variation"]
+
+
+def test_the_cost_of_status_grows_as_the_number_of_runs(toy, edit_runs):
+    def calls(variants: int) -> int:
+        """Functions called for so many variants, five seeds each, half of which need others."""
+        def change(family):
+            one = {"notebook": "run.ipynb", "quick": True}
+            family["runs"] = {f"v{i}": one | {"title": str(i), "needs": {"first": f"toy/v{i // 2}"} if i % 2 else {}}
+                              for i in range(variants)}
+            family["seeds"] = {"quick": 5}
+
+        edit_runs(toy, change)
+        status_lines("quick", toy)  # the library's code is digested once, whatever the number
+        with cProfile.Profile() as profile:
+            lines = status_lines("quick", toy)
+        assert len(lines) == 1 + 5 * variants
+        return pstats.Stats(profile).total_calls
+
+    few, more, many = (calls(count) for count in (20, 40, 80))
+    assert many - more < 2.2 * (more - few)
+    assert many - more < 200 * 1500  # a run costs no reading of its notebook and of the library
