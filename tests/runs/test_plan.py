@@ -49,7 +49,7 @@ def test_an_unknown_key_is_refused_by_name(toy, edit_runs):
     ("runs: []\nreport: {o*: {side: 3}}", "report, o.: pictures is missing"),
     ("runs: []\nchapters: [none.ipynb]", "no notebook notebooks/toy/none.ipynb"),
     ("runs: [{one: {notebook: run.ipynb}, one: {notebook: run.ipynb}}]", "line 1: 'one' stands here twice"),
-    ("runs: [\n  - x", "line 2: "), ("runs: []\ntitle: \0", "special characters are not allowed"),
+    ("runs: [\n  - x", "line 2: "), ("runs: []\ntitle: \0", "characters are not allowed"),
     ("- a\n- b", "wants a mapping, got"), (b"title: \xff\nruns: []", "can't decode byte 0xff"),
 ])
 def test_a_table_of_runs_that_cannot_be_read_is_one_line_that_names_file_and_place(toy, table, says):
