@@ -279,13 +279,13 @@ def publish_weights(record: Record, project: Project, part: str | bool, folder: 
     Args:
         part: True for all; or the name of the part that is published, "generator" of a game.
     """
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import load_file, save
 
     tensors = load_file(project.weights / f"{record.data['key']}.safetensors")
     kept = {name: value.astype(np.float16) if value.dtype == np.float32 else value for name, value in tensors.items()
             if part is True or name.startswith(f"{part}.")}
     path = folder / "weights.safetensors"
-    save_file(kept, path)
+    path.write_bytes(save(kept))
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             "dtype": "float16"}
 

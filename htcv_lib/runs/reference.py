@@ -42,30 +42,30 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
     """Copy the runs of this machine that `book/runs` does not have yet, with a fingerprint, and the weights of those
     that publish them, seed 0; returns their names.
 
-    One that was fresh and is recorded again has been verified: how far it repeated is kept (see `verify_references`).
-    Where the book now shows a `full` reference, the `laptop` one goes.
+    One that was fresh and is recorded again has been verified: how far it repeated is kept (see `verify_references`),
+    and if it did to the digit, the older record stays. Where the book now shows a `full` reference, the `laptop` one
+    goes.
     """
     new = {state.run.name: state.measured for state in report.states
            if state.measured and not (state.reference and state.reference.finished == state.measured.finished)}
-    found = fingerprints(new, project, say)
-    again = [(state.reference, state.measured) for state in report.states
-             if state.run.name in new and state.reference and state.reference.data["key"] == state.key]
-    keep_verified([_verified(was, now) for was, now in again], project)
+    again = {state.run.name: _verified(state.reference, state.measured) for state in report.states
+             if state.run.name in new and state.reference and state.reference.data["key"] == state.key}
+    keep_verified(again.values(), project)
+    same = {name for name, entry in again.items() if not entry["close"] and not entry["different"]}
+    found = fingerprints(set(new) - same, project, say)
     families = Book.load(project).families
     for name, record in new.items():
         target = project.reference(record.profile, name)
-        check_sizes(record.folder)
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        history = (record.folder / "history.csv").read_bytes() if (record.folder / "history.csv").exists() else b""
-        for path in [record.folder / kept for kept in KEPT] + record.tables:
-            if path.exists() and (path.name == "history.csv" or path.read_bytes() != history):
-                shutil.copyfile(path, target / path.name)
-        data = {key: value for key, value in record.data.items() if key != "first_losses"}  # of this machine only
+        if name in same:
+            data = read_json(target / "record.json")
+        else:
+            _copy_record(record, target)
+            data = {key: value for key, value in record.data.items() if key != "first_losses"}  # of this machine only
+            data |= found.get(name, {"fingerprint": []})
         part = record.seed == 0 and families[record.family].variants[record.variant].get("weights")
-        if part and "weights" in data:
+        if part and "weights" in record.data:
             data["published"] = publish_weights(record, project, part, target)
-        write_json(target / "record.json", data | found.get(name, {"fingerprint": []}))
+        write_json(target / "record.json", data)
         check_sizes(target)
     keep_listings(project)
     for family in {name.split("/")[0] for name in new}:
@@ -73,6 +73,16 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
             if record.profile == "full":
                 shutil.rmtree(project.reference("laptop", record.run), ignore_errors=True)
     return list(new)
+
+
+def _copy_record(record: Record, target: Path) -> None:
+    check_sizes(record.folder)
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    history = (record.folder / "history.csv").read_bytes() if (record.folder / "history.csv").exists() else b""
+    for path in [record.folder / kept for kept in KEPT] + record.tables:
+        if path.exists() and (path.name == "history.csv" or path.read_bytes() != history):
+            shutil.copyfile(path, target / path.name)
 
 
 def fingerprints(names: Iterable[str], project: Project,

@@ -4,12 +4,13 @@ import json
 import subprocess
 
 import pytest
+from safetensors.numpy import load_file
 
 from htcv_lib.runs.build import build
 from htcv_lib.runs.freshness import status_lines
 from htcv_lib.runs.plan import PlanError
 from htcv_lib.runs.project import git_state
-from htcv_lib.runs.records import Record
+from htcv_lib.runs.records import Record, find_weights
 from htcv_lib.runs.reference import renew_keys, require_clean_tree, verify_references, write_references
 
 pytestmark = pytest.mark.slow
@@ -97,6 +98,31 @@ def test_a_reference_that_is_trained_again_repeats_or_is_named_with_what_differs
         assert entry[kind] == {"value": [now, value]}
     assert json.loads((toy.references / "verified.json").read_text()) == [entry]  # one entry a run
     assert not (toy.built / "verify").exists()
+
+
+def test_a_reference_recorded_again_stays_if_it_repeats_and_gets_the_weights_it_publishes(toy, edit_runs):
+    def change(family):
+        family["runs"]["one"]["weights"] = "drawing"
+
+    with_fingerprint(toy, edit_runs)
+    notebook = toy.root / "notebooks/toy/run.ipynb"
+    network = "import torch\\nnetwork = torch.nn.ModuleDict({'drawing': torch.nn.Linear(2, 1)})\\n"
+    finish = "run.finish({'value': value}, Losses(),"
+    notebook.write_text(notebook.read_text().replace(finish, f"{network}{finish} model=network,"))
+    write_references(build(toy, "laptop", say=lambda line: None, pages=False), toy, lambda line: None)
+    folder = toy.reference("laptop", "toy/one/s0")
+    before = json.loads((folder / "record.json").read_text())
+    assert "published" not in before and not (toy.references / "verified.json").exists()
+    edit_runs(toy, change)
+    report = build(toy, "laptop", say=lambda line: None, pages=False, force=True)
+    assert write_references(report, toy, lambda line: None) == ["toy/one/s0"]
+    after = json.loads((folder / "record.json").read_text())
+    assert {name: value for name, value in after.items() if name != "published"} == before
+    kept = load_file(find_weights(Record.load(folder), toy))
+    assert {(name, str(value.dtype)) for name, value in kept.items()} == {("drawing.weight", "float16"),
+                                                                         ("drawing.bias", "float16")}
+    (entry,) = json.loads((toy.references / "verified.json").read_text())
+    assert (entry["run"], entry["different"], entry["close"]) == ("toy/one/s0", {}, {})
 
 
 def test_with_a_commit_the_fingerprints_of_its_code_and_of_ours_are_compared_on_this_machine(toy, edit_runs):
