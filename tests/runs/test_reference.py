@@ -1,6 +1,7 @@
 """References are written from a clean tree only, and a key is renewed only if the fingerprint reproduces."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -114,6 +115,7 @@ def test_a_reference_recorded_again_stays_if_it_repeats_and_gets_the_weights_it_
     before = json.loads((folder / "record.json").read_text())
     assert "published" not in before and not (toy.references / "verified.json").exists()
     edit_runs(toy, change)
+    shutil.rmtree(toy.built / "laptop")  # as in another checkout
     report = build(toy, "laptop", say=lambda line: None, pages=False, force=True)
     assert write_references(report, toy, lambda line: None) == ["toy/one/s0"]
     after = json.loads((folder / "record.json").read_text())
