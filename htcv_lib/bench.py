@@ -1,12 +1,14 @@
-"""`htcv bench`: our training loop, renderer and runner, each against what one would use instead, as ratios.
+"""What a machine can do: `htcv bench` measures our training loop, renderer and runner, each against what one would use
+instead, as ratios; `htcv doctor`, at the end, tries what a training needs.
 
-That is a well-tuned plain loop over a DataLoader, the renderer's plain form and a rasteriser, and bare papermill.
-Ways are measured in turn, A B A B, each in a process of its own, so that a machine that slows down slows both. Same
-model, objective, data, batch size, precision, optimizer and threads.
+Instead: a well-tuned plain loop over a DataLoader, the renderer's plain form and a rasteriser, bare papermill. Ways are
+measured in turn, A B A B, each in a process of its own, so that a machine that slows down slows both. Same model,
+objective, data, batch size, precision, optimizer and threads.
 """
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -31,6 +33,8 @@ from torchvision.transforms import v2
 
 from htcv_lib.data.augment import augmentation
 from htcv_lib.data.batches import Batches
+from htcv_lib.data.files import Line, everything, missing, verify
+from htcv_lib.data.manifest import data_folder, load_manifest
 from htcv_lib.mask_depth.augment import depth_augmentation
 from htcv_lib.mask_depth.losses import mask_depth_loss
 from htcv_lib.mask_depth.networks import mask_depth_network
@@ -40,7 +44,9 @@ from htcv_lib.neural_renderer.phong import render, render_plain
 from htcv_lib.neural_renderer.scenes import sample_scenes
 from htcv_lib.pets_unet.data import load_pets
 from htcv_lib.pets_unet.networks import UNet
-from htcv_lib.runs.execute import Slot, Task, execute
+from htcv_lib.runs.execute import Slot, Task, execute, slots
+from htcv_lib.runs.plan import Book, PlannedRun
+from htcv_lib.runs.project import Project, cuda_devices, device_name
 from htcv_lib.training import loop
 from htcv_lib.training.device import prepare
 from htcv_lib.training.phase import Phase
@@ -383,6 +389,112 @@ def unavailable() -> str:
     except Exception as error:  # whatever the driver raises
         return f"no OpenGL here: {error}"
     return ""
+
+
+# `htcv doctor`: what a training needs, tried in two minutes. A check yields lines; one that raises has failed.
+
+REMEDIES = {
+    "device": "update the driver, install a torch that fits it, or set CUDA_VISIBLE_DEVICES=-1 to train on the CPU",
+    "places": "then ask again",
+    "data": "HTCV_DATA names the folder of your own copies, `git checkout data_manifests` restores the samples",
+    "resume": "without it a killed training begins anew: delete runs/resume, and report what this line says",
+    "training": "`htcv run FAMILY --profile quick` shows the same as a whole run; report what this line says",
+}
+
+
+def examine() -> Iterator[Line]:
+    """Check after check, a line or more for each; one that fails says what to do, and the others are tried as well."""
+    for name, remedy in REMEDIES.items():
+        try:
+            for good, text in CHECKS[name]():
+                yield Line(good, f"{name}: {text}" if good else f"{name}: {text}; {remedy}")
+        except Exception as error:  # whatever drivers, disks and files raise
+            yield Line(False, f"{name}: {' '.join(f'{type(error).__name__}: {error}'.split())}; {remedy}")
+
+
+def _device() -> Iterator[Line]:
+    yield Line(True, f"torch {torch.__version__} on {device_name()}")
+    listed = cuda_devices()
+    if listed and not torch.cuda.is_available():
+        yield Line(False, f"torch, built for CUDA {torch.version.cuda}, cannot use GPU {', '.join(listed)}")
+    for place in range(torch.cuda.device_count()):
+        about, (free, total) = torch.cuda.get_device_properties(place), torch.cuda.mem_get_info(place)
+        ones = torch.ones(512, 512, dtype=torch.bfloat16, device=f"cuda:{place}")
+        yield Line(bool((ones @ ones == 512).all()), f"{about.name}, compute capability {about.major}.{about.minor}, "
+                   f"{free / 2**30:.0f} of {total / 2**30:.0f} GiB free, multiplies bfloat16, driver {_driver()}")
+
+
+def _driver() -> str:
+    asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=20).stdout.split()[0]
+
+
+def _places() -> Iterator[Line]:
+    project = Project.find()
+    project.check_places()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    room = shutil.disk_usage(project.weights).free / 2**30
+    yield Line(True, f"{memory:.0f} GiB of memory, {room:.0f} GiB of disk, results and weights can be written")
+
+
+def _data() -> Iterator[Line]:
+    if (own := data_folder()) is not None and not own.is_dir():
+        yield Line(False, f"HTCV_DATA={own} is no folder")
+    manifests = [load_manifest(name) for name in everything()]
+    samples = [manifest for manifest in manifests if manifest.is_sample]
+    for manifest in samples:
+        verify(manifest)
+    whole = [manifest for manifest in manifests if manifest.files and not manifest.is_sample]
+    here = sum(not missing(manifest) for manifest in whole)
+    yield Line(True, f"{len(samples)} bundled samples are whole; {here} of {len(whole)} whole sets are here")
+
+
+def _resume() -> Iterator[Line]:
+    """Two epochs at once, and with a stop between them: the same weights, to the last bit on a CPU."""
+    device = prepare(0)
+
+    def weights(*stops: int) -> Tensor:
+        with tempfile.TemporaryDirectory() as folder:
+            for epochs in stops:
+                torch.manual_seed(0)
+                model, objective = problem("mnist", device)
+                phase = Phase("model", objective, torch.optim.AdamW(model.parameters()))
+                loop.fit([phase], our_batches("mnist/sample", 64, device), epochs=epochs, models={"model": model},
+                         checkpoint=Path(folder) / "state.pt", progress=False)
+        return nn.utils.parameters_to_vector(model.parameters())
+
+    far = (weights(2) - weights(1, 2)).abs().max().item()
+    yield Line(far <= (0 if device == "cpu" else 1e-4), f"training on from a checkpoint differs by {far:.1g}")
+
+
+def _training() -> Iterator[Line]:
+    """The most important training of each family, on bundled samples and tiny, all of its notebook but the figures."""
+    project, folder = Project.find(), Project.find().staging / "doctor"
+    tasks = [Task(name, run.notebook, on_samples(run), folder / name / "made", folder / name / "done", project.root,
+                  {"profile": "fingerprint", "key": f"doctor-{name}", "parts": {}, "needs": {}})
+             for name, run in first_trainings(Book.load(project)).items()]
+    try:
+        for outcome in execute(tasks, lambda line: None, slots()[:2], kernels=False):
+            yield Line(outcome.ok, outcome.error or f"{outcome.label} trains and scores, {outcome.seconds:.0f} s")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        for path in [*project.resume.glob("doctor-*"), *project.weights.glob("doctor-*")]:
+            path.unlink()
+
+
+def first_trainings(book: Book) -> dict[str, PlannedRun]:
+    """Family -> the tiny version of its most important run that trains and needs no other."""
+    runs = [run for run in book.runs("fingerprint", seeds=1) if run.parameters.get("epochs") and not run.needs]
+    return {run.family: run for run in reversed(runs)}  # the first, the most important, stays
+
+
+def on_samples(run: PlannedRun) -> dict:
+    """Its parameters, with the bundled sample of each data set that has one."""
+    return {name: f"{value}/sample" if name.startswith("dataset") and value and "/" not in value
+            and load_manifest(value).sample else value for name, value in run.parameters.items()}
+
+
+CHECKS = {"device": _device, "places": _places, "data": _data, "resume": _resume, "training": _training}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`htcv data|run|status|verify|bench`: the book's command line."""
+"""`htcv data|run|status|verify|doctor|bench`: the book's command line."""
 
 import argparse
 import sys
@@ -104,6 +104,17 @@ def data(options: argparse.Namespace) -> int:
     return 0 if good else 1
 
 
+def doctor(options: argparse.Namespace) -> int:
+    """Try what a training needs; a line each."""
+    from htcv_lib.bench import examine
+
+    well = True
+    for line in examine():
+        print("ok  " if line.ok else "FAIL", line.text, flush=True)
+        well = well and line.ok
+    return 0 if well else 1
+
+
 def bench(options: argparse.Namespace) -> int:
     """Measure our loop, renderer and runner against plain ones."""
     from htcv_lib.bench import report
@@ -131,7 +142,7 @@ def _variants(runs: list[str]) -> list[str] | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="htcv", description="Run, inspect and measure the report book.")
-    commands = parser.add_subparsers(required=True, metavar="data|run|status|verify|bench")
+    commands = parser.add_subparsers(required=True, metavar="data|run|status|verify|doctor|bench")
     named = {"nargs": "*", "help": "family, family/variant or family/variant/s<seed>; default: all"}
     one = commands.add_parser("data", help="list, fetch or verify data sets")
     one.add_argument("action", choices=["list", "fetch", "verify"])
@@ -158,6 +169,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--profile")
     one.add_argument("--count", type=int, default=12, help="references drawn at random, where no run is named")
     one.set_defaults(command=verify)
+    one = commands.add_parser("doctor", help="try in two minutes what a training needs, and say what is missing")
+    one.set_defaults(command=doctor)
     one = commands.add_parser("bench", help="throughput and overhead, as ratios")
     one.add_argument("what", nargs="?", default="all", type=_comparison,
                      help="a training task, phong, runner or all; a wrong name lists them")

@@ -1,4 +1,4 @@
-"""`htcv bench`: what a line says, and the renderer against a rasteriser where there is one."""
+"""`htcv bench`: what a line says, and the renderer against a rasteriser where there is one; `htcv doctor`."""
 
 import re
 import subprocess
@@ -13,6 +13,8 @@ from htcv_lib.bench import Rasteriser, our_batches, plain_batches, problem, unav
 from htcv_lib.cli import main
 from htcv_lib.neural_renderer.phong import render, silhouette
 from htcv_lib.neural_renderer.scenes import sample_scenes
+from htcv_lib.runs.plan import Book
+from htcv_lib.runs.project import Project
 from htcv_lib.training import loop
 
 
@@ -132,3 +134,48 @@ def test_both_loops_of_a_task_see_batches_of_the_same_shape_and_range(task, way)
     loss = objective(batch)["loss"]
     assert any(p.requires_grad for p in model.parameters())
     assert loss.ndim == 0 and loss.isfinite() and loss.requires_grad
+
+
+def told(monkeypatch, capsys, *names: str) -> tuple[int, list[str]]:
+    """Exit status and lines of `htcv doctor` with these of its checks."""
+    monkeypatch.setattr(bench, "REMEDIES", {name: bench.REMEDIES[name] for name in names})
+    return main(["doctor"]), capsys.readouterr().out.splitlines()
+
+
+def test_a_machine_that_can_train_is_told_so_in_a_line_for_each_check(monkeypatch, capsys):
+    monkeypatch.delenv("HTCV_DATA", raising=False)
+    status, lines = told(monkeypatch, capsys, "device", "places", "data", "resume")
+    assert status == 0 and [line.split(":")[0] for line in lines] == [
+        "ok   device", "ok   places", "ok   data", "ok   resume"] and lines[-1].endswith("differs by 0")
+
+
+def test_a_check_that_fails_says_what_to_do_and_the_others_are_tried(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv("HTCV_DATA", str(tmp_path / "none"))
+    monkeypatch.setattr(bench, "cuda_devices", lambda: ["0"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(Project, "check_places", lambda self: open(tmp_path / "none" / "file"))
+    monkeypatch.setattr(loop, "load_checkpoint", lambda *ignored: (1, 1))  # goes on with weights of its own
+    status, lines = told(monkeypatch, capsys, "device", "places", "data", "resume")
+    failed = {line.split(":")[0]: line for line in lines if line.startswith("FAIL")}
+    assert status == 1 and list(failed) == [f"FAIL {name}" for name in ("device", "places", "data", "resume")]
+    assert "cannot use GPU 0; update the driver" in failed["FAIL device"]
+    assert all(line.endswith(bench.REMEDIES[name.split()[1]]) for name, line in failed.items())
+
+
+def test_the_doctor_trains_each_family_on_what_the_repository_has():
+    runs = bench.first_trainings(Book.load(Project.find()))
+    assert set(runs) == set(Book.load(Project.find()).families)
+    for run in runs.values():
+        named = [value for name, value in bench.on_samples(run).items() if name.startswith("dataset") and value]
+        assert all(not bench.load_manifest(value).files or value.endswith("/sample") for value in named)
+
+
+@pytest.mark.slow
+def test_the_doctor_tells_a_training_that_works_from_one_that_does_not(monkeypatch, capsys):
+    run = bench.first_trainings(Book.load(Project.find()))["neural_renderer"]
+    monkeypatch.setattr(bench, "first_trainings", lambda book: {"good": run, "bad": run})
+    parameters = iter([run.parameters, run.parameters | {"sampler": "none"}])
+    monkeypatch.setattr(bench, "on_samples", lambda run: next(parameters))
+    status, lines = told(monkeypatch, capsys, "training")
+    assert status == 1 and lines[0].startswith("ok   training: good trains and scores")
+    assert lines[1].startswith("FAIL training: bad, cell 4: ") and lines[1].endswith(bench.REMEDIES["training"])
