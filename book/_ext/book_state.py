@@ -63,9 +63,12 @@ class BookState:
         """The reference of a run in one profile; without one, that which tables compare."""
         if not profile:
             return self.references.get(run)
-        family, variant, seed = split_name(run)
-        return next((record for record in self.results(family).of_profile(profile)
-                     if (record.variant, record.seed) == (variant, seed)), None)
+        return self._of_every_profile.get((profile, run))
+
+    @cached_property
+    def _of_every_profile(self) -> dict[tuple[str, str], Record]:
+        return {(record.profile, record.run): record for name in self.book.families
+                for record in self.results(name).all_references}
 
     def record(self, run: str) -> Record | None:
         """What a run's page shows: this build's record, else the reference."""

@@ -73,23 +73,27 @@ class Claims(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         state = track(self.env)
         verdicts, headlines = chosen_verdicts(state, *self.arguments), chosen_headlines(state, *self.arguments)
+        if self.content:
+            headlines = self.named(headlines)
+            verdicts = [judged.verdict for judged in headlines if judged.verdict]
         track(self.env, (record for verdict in verdicts for name in verdict.runs
                          if (record := state.reference(name, verdict.profile))))
-        if not verdicts:
+        if not (verdicts or headlines):
             return [calm(NONE_YET)]
-        if self.content:
-            known = {judged.headline.id: judged for judged in headlines}
-            wanted = " ".join(self.content).split()
-            for name in sorted(set(wanted) - known.keys()):
-                logger.warning("claims: no headline %r; there are %s", name, ", ".join(known),
-                               location=self.get_location(), type="htcv", subtype="claims")
-            return [raw(headline_table(self.env, state, [known[name] for name in wanted if name in known], False))]
         here = self.env.docname == PAGE  # identifiers are unique in the book: only here
         notes = chosen_notes(words(state, *self.arguments), *self.arguments[:1]) if here else ""
         if headlines:
             return [raw(notes, headline_table(self.env, state, headlines, here))]
         items = (claim_item(self.env, state, verdict, here, "htcv-judged") for verdict in verdicts)
         return [raw(notes, '<ol class="htcv-claims">', *items, "</ol>")]
+
+    def named(self, headlines: Iterable[Judged]) -> list[Judged]:
+        """Those whose ids are the content, in its order; an id that does not exist is a warning."""
+        known, wanted = {judged.headline.id: judged for judged in headlines}, " ".join(self.content).split()
+        for name in sorted(set(wanted) - known.keys()):
+            logger.warning("claims: no headline %r; there are %s", name, ", ".join(known),
+                           location=self.get_location(), type="htcv", subtype="claims")
+        return [known[name] for name in wanted if name in known]
 
 
 def chosen_verdicts(state: BookState, family: str = "", section: str = "") -> list[Verdict]:
