@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 WANTED := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 STAMP := $(VENV)/.made-from-$(WANTED)
 
-.PHONY: book test check lab lint clean help
+.PHONY: book test check lab lint vendor clean help
 
 book: $(STAMP)  ## execute what is stale and build the book into _build/html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jb build . -W --keep-going -n
@@ -30,6 +30,9 @@ lab: $(STAMP)  ## open JupyterLab on the notebooks, at http://localhost:8888/lab
 
 lint: $(STAMP)  ## check the code's style
 	@$(BIN)/ruff check .
+
+vendor:  ## fetch what runs the live figures in a browser (needs npm); the repository has it already
+	$(PYTHON) book/live/vendor.py
 
 clean:  ## remove the built pages; records, weights and the environment stay
 	rm -rf _build book/pages

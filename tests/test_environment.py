@@ -25,7 +25,7 @@ def conda(root) -> dict:
     return yaml.safe_load((root / "environment.yml").read_text())
 
 
-NOT_LOCKED = {"diffusion"}  # a side exploration, whose notebook and tests say so where it is missing
+NOT_LOCKED = {"diffusion", "live"}  # aside; the notebook, scripts and tests that need them say so
 
 
 def wanted(project) -> list[Requirement]:
