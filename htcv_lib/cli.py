@@ -1,32 +1,44 @@
 """`htcv data|run|status|verify|doctor|bench`: the book's command line."""
 
 import argparse
+import os
+import signal
 import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; returns the exit status. Expected errors are one line on stderr."""
+    """Entry point; returns the exit status. Errors are one line on stderr (see `one_line`)."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
-    except (ValueError, FileNotFoundError, OSError) as error:
-        print(f"htcv: {error}", file=sys.stderr)
+        status = options.command(options)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # `htcv status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as error:
+        from htcv_lib.runs.project import one_line
+
+        print(f"htcv: {one_line(error)}", file=sys.stderr)
         return 1
 
 
 def run(options: argparse.Namespace) -> int:
     """Execute stale runs without building the book; with --record, make them references."""
     from htcv_lib.runs.build import active_profile, build, build_lock
+    from htcv_lib.runs.plan import PlanError
     from htcv_lib.runs.project import Project
     from htcv_lib.runs.reference import require_clean_tree, write_references
 
     if options.parameters:
         return _run_changed(options)
+    if options.seeds is not None and options.seeds < 1:
+        raise PlanError(f"--seeds {options.seeds}: write a whole number, 1 or more")
     project = Project.find()
     if options.record:
         require_clean_tree(project)
     with build_lock(project):
-        report = build(project, options.profile or active_profile(), options.seeds,
+        report = build(project, active_profile(options.profile), options.seeds,
                        families=_families(options.runs), variants=_variants(options.runs),
                        force=options.force, pages=not options.record)
         if options.record:
@@ -52,7 +64,7 @@ def _run_changed(options: argparse.Namespace) -> int:
         raise PlanError("-p wants name=value, each name once")
     project = Project.find()
     with build_lock(project):
-        outcome = run_changed(project, options.runs[0], options.profile or active_profile(), changes)
+        outcome = run_changed(project, options.runs[0], active_profile(options.profile), changes)
     print(outcome.folder.relative_to(project.root) if outcome.ok else f"htcv: {outcome.error}",
           file=sys.stdout if outcome.ok else sys.stderr)
     return 0 if outcome.ok else 1
@@ -60,13 +72,14 @@ def _run_changed(options: argparse.Namespace) -> int:
 
 def status(options: argparse.Namespace) -> int:
     """Print what is fresh, stale (and why) or missing."""
-    from htcv_lib.runs.build import active_profile
+    from htcv_lib.runs.build import active_profile, check_settings
     from htcv_lib.runs.freshness import status_lines
     from htcv_lib.runs.project import Project
     from htcv_lib.runs.reference import renew_keys
 
     project = Project.find()
-    profile = options.profile or active_profile()
+    check_settings(project)
+    profile = active_profile(options.profile)
     chosen = {"families": _families(options.runs), "variants": _variants(options.runs)}
     if options.rekey:
         renew_keys(profile, project, like=options.like, **chosen)
@@ -80,7 +93,7 @@ def verify(options: argparse.Namespace) -> int:
     from htcv_lib.runs.project import Project
     from htcv_lib.runs.reference import verify_references
 
-    found = verify_references(Project.find(), options.profile or active_profile(), options.count,
+    found = verify_references(Project.find(), active_profile(options.profile), options.count,
                               _families(options.runs), _variants(options.runs))
     for entry in found:
         worst = entry.get("different") or {}
@@ -93,7 +106,9 @@ def verify(options: argparse.Namespace) -> int:
 def data(options: argparse.Namespace) -> int:
     """List, fetch or verify data sets."""
     from htcv_lib.data.files import fetch_data, list_data, verify_data
+    from htcv_lib.runs.project import check_data_folder
 
+    check_data_folder()
     if options.action == "list":
         print(list_data())
         return 0

@@ -4,16 +4,16 @@ Runs at `config-inited`, before the table of contents is read. Failed notebooks 
 compilation of the others; they fail the build at its end, with one line each.
 """
 
+import sys
 from contextlib import ExitStack
 
 from reference_page import write_reference_page, write_stub_page
-from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
 from htcv_lib.runs.build import BuildReport, build, build_lock
 from htcv_lib.runs.notebook import first_heading
-from htcv_lib.runs.plan import Book, PlanError
-from htcv_lib.runs.project import Project
+from htcv_lib.runs.plan import Book
+from htcv_lib.runs.project import Project, one_line
 from htcv_lib.runs.publish import publish, remove_stale, write_if_changed
 from htcv_lib.runs.records import Record, Results
 
@@ -36,8 +36,9 @@ def execute_and_publish(app, config) -> None:
     try:
         app.htcv_report = report = build(project, say=logger.info)
         publish_pages(project, report)
-    except (PlanError, ValueError, FileNotFoundError) as error:
-        raise ExtensionError(str(error)) from None
+    except Exception as error:
+        logger.error(one_line(error))
+        sys.exit(1)  # not an exception of Sphinx: Jupyter Book would bury the line under its traceback
 
 
 def publish_pages(project: Project, report: BuildReport) -> None:

@@ -14,15 +14,22 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from htcv_lib.data.files import missing
-from htcv_lib.data.manifest import load_manifest
+from htcv_lib.runs.claim_files import load_files
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import NOTEBOOK, Outcome, Task, clock, execute, slots
-from htcv_lib.runs.freshness import RunState, chapter_inputs, keep_listing, page_parts, run_states
+from htcv_lib.runs.freshness import (
+    NOT_HERE,
+    RunState,
+    chapter_inputs,
+    data_needed,
+    keep_listing,
+    page_parts,
+    run_states,
+)
 from htcv_lib.runs.notebook import default_parameters, parameter_types
-from htcv_lib.runs.plan import PROFILES, Book, PlanError, check_types, whole_number
-from htcv_lib.runs.project import Project, cuda_devices
-from htcv_lib.runs.records import Record, Results
+from htcv_lib.runs.plan import PROFILES, Book, PlanError, check_in_profile, check_types, whole_number
+from htcv_lib.runs.project import Project, check_data_folder, cuda_devices
+from htcv_lib.runs.records import Record, Results, check_references
 from htcv_lib.runs.run import scratch_context
 
 Say = Callable[[str], None]
@@ -48,14 +55,15 @@ class BuildReport:
         return {state.run.name: state.built for state in self.states if state.built}
 
 
-def active_profile() -> str:
-    """`HTCV_PROFILE`, else `full` where a CUDA device is visible, else `quick`.
+def active_profile(given: str | None = None) -> str:
+    """The profile given, else `HTCV_PROFILE`, else `full` where a CUDA device is visible, else `quick`.
 
     Errors: PlanError for a profile that does not exist.
     """
-    profile = os.environ.get("HTCV_PROFILE") or ("full" if cuda_devices() else "quick")
+    profile = given or os.environ.get("HTCV_PROFILE") or ("full" if cuda_devices() else "quick")
     if profile not in (*PROFILES, "none"):
-        raise PlanError(f"HTCV_PROFILE={profile}: choose one of none, {', '.join(PROFILES)}")
+        said = "--profile " if given else "HTCV_PROFILE="
+        raise PlanError(f"{said}{profile}: choose one of none, {', '.join(PROFILES)}")
     return profile
 
 
@@ -68,8 +76,14 @@ def budget_minutes() -> float | None:
     return float(match[1]) * (60 if match[2] == "h" else 1) if match else None
 
 
-def check_settings() -> None:
-    """Read every variable that a build heeds, before anything starts. Errors: PlanError, one line."""
+def check_settings(project: Project) -> None:
+    """Read every variable that a build heeds, every claim and every reference, before anything starts.
+
+    Errors: ValueError or OSError, one line.
+    """
+    check_data_folder()
+    load_files(project)
+    check_references(project)
     for variable in ("HTCV_SEEDS", "HTCV_JOBS", "HTCV_THREADS"):
         whole_number(variable)
     budget_minutes()
@@ -101,11 +115,13 @@ def build(project: Project, profile: str | None = None, seeds: int | None = 1, s
         force: Execute even what is fresh by its committed reference.
         pages: Also bring pages up to date: runs whose text or figures changed, and chapters.
     """
-    check_settings()
-    profile = profile or active_profile()
+    check_settings(project)
+    project.check_places()
+    profile = active_profile(profile)
     seeds = whole_number("HTCV_SEEDS") or seeds
     book = Book.load(project)
     planned = [] if profile == "none" else book.runs(profile, seeds, families, variants)
+    check_in_profile(planned, variants, profile)
     states = run_states(planned, project)
     stale = [state for state in states
              if (not state.fresh or (force and not state.built)) and (pages or not state.measured)]
@@ -131,7 +147,7 @@ def run_changed(project: Project, name: str, profile: str, changes: Mapping[str,
     Errors: PlanError for a run that is not in the profile, or a parameter that its notebook does not have or wants
     otherwise.
     """
-    check_settings()
+    check_settings(project)
     name = name if name.count("/") == 2 else f"{name}/s0"
     run = Book.load(project).run(name, profile)
     if run is None:
@@ -212,8 +228,14 @@ def _affordable(stale: list[RunState], say: Say) -> list[RunState]:
 def _announce(profile: str, states: list[RunState], stale: list[RunState], say: Say) -> None:
     if profile == "none":
         say("Profile none: nothing is trained; pages show the committed references.")
+    elif not states:
+        say(f"Profile {profile}: no run is in it.")
     elif not stale:
-        say(f"Profile {profile}: all {len(states)} runs are fresh; nothing to execute.")
+        referred = [state.run for state in states if not state.built]
+        by = ", some by their references" if referred else ""
+        lost = ", ".join(text for text in data_needed(referred) if NOT_HERE in text)
+        say(f"Profile {profile}: all {len(states)} runs are fresh{by}; nothing to execute."
+            + (f" Data that --force would want: {lost}." if lost else ""))
     else:
         workers = slots()
         minutes = sum(state.run.minutes for state in stale) / len(workers)
@@ -221,17 +243,8 @@ def _announce(profile: str, states: list[RunState], stale: list[RunState], say: 
         on_gpu = " on a GPU, far more here" if profile in GPU_PROFILES and not workers[0].device else ""
         memory = max(state.run.memory_gb for state in stale)
         say(f"Profile {profile}: {len(stale)} of {len(states)} runs to execute on {where}, "
-            f"about {clock(minutes * 60)} minutes{on_gpu}, {memory:g} GB of memory each; data: {_data_needed(stale)}.")
-
-
-def _data_needed(stale: list[RunState]) -> str:
-    """The data sets of these runs, and how much of each has to be downloaded first."""
-    names = sorted({str(state.run.parameters.get("dataset") or "") for state in stale} - {""})
-    texts = []
-    for name in names:
-        absent = sum(file.size or 0 for file in missing(load_manifest(name)))
-        texts.append(f"{name} (download {absent / 2**20:.0f} MiB)" if absent else name)
-    return ", ".join(texts) or "none"
+            f"about {clock(minutes * 60)} minutes{on_gpu}, {memory:g} GB of memory each; "
+            f"data: {', '.join(data_needed(state.run for state in stale)) or 'none'}.")
 
 
 def _execute_chapters(report: BuildReport, book: Book, families: Iterable[str] | None, say: Say) -> None:

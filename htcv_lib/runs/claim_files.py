@@ -30,6 +30,7 @@ Above the sections may stand what gates them and what they add up to:
 import re
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,6 +100,11 @@ def read_file(path: Path, family: Family | None = None) -> ClaimFile:
     for key, kind in (("margins", dict), ("lower_is_better", list)):
         if not isinstance(file.get(key, kind()), kind):
             raise ValueError(f"{where}: {key} must be a {'mapping' if kind is dict else 'list'}")
+    for metric, margin in file.get("margins", {}).items():
+        _check_number(margin, f"{where}: margins: {metric}")
+    for metric in [*file.get("margins", {}), *file.get("lower_is_better", [])]:
+        if family and metric not in family.metrics:
+            raise ValueError(f"{where}: {family.name} has no metric {metric!r}")
     claims: dict[str, Claim] = {}
     for report, sentence, place in _sentences(file, where):
         for entry in _tests(file, sentence, place):
@@ -140,8 +146,12 @@ def _gates(file: Mapping[str, Any], family: Family | None, where: str) -> list[G
     gates = []
     for entry in file.get("gates", []):
         _check_keys(entry, *GATE, f"{where}: gates")
-        if family and entry["by"] not in family.metrics:
-            raise ValueError(f"{where}: gates: {family.name} has no metric {entry['by']!r}")
+        _check_number(entry.get("margin", 0), f"{where}: gates: margin")
+        if not isinstance(entry["metrics"], list):
+            raise ValueError(f"{where}: gates: metrics must be a list, not {entry['metrics']!r}")
+        for metric in [entry["by"], *entry["metrics"]]:
+            if family and not any(fnmatch(known, metric) for known in family.metrics):
+                raise ValueError(f"{where}: gates: {family.name} has no metric {metric!r}")
         if entry.get("word", NOT_LEARNED) not in (NOT_LEARNED, NOT_OCCURRED):
             raise ValueError(f"{where}: gates: word must be {NOT_LEARNED!r} or {NOT_OCCURRED!r}, not {entry['word']!r}")
         baseline = entry.get("baseline", "")
@@ -233,8 +243,7 @@ def _check_test(name: str, test: Any, where: str) -> None:
     if len(sizes) > 1 or (name in ("single", "collapse") and not sizes):
         raise ValueError(f"{where}: {name} needs {'one' if not sizes else 'only one'} of at_least, at_most")
     for key in {"margin", "at_least", "at_most"} & set(test):
-        if isinstance(test[key], bool) or not isinstance(test[key], int | float):
-            raise ValueError(f"{where}: {key} must be a number, not {test[key]!r}")
+        _check_number(test[key], f"{where}: {key}")
     if "margin" in test and test["margin"] <= 0:
         raise ValueError(f"{where}: margin must be positive")
     for key in {"metric", "variant"} & set(test):
@@ -244,6 +253,11 @@ def _check_test(name: str, test: Any, where: str) -> None:
         wanted = str if name == "compare" else list
         if not isinstance(test[side], wanted) or not test[side]:
             raise ValueError(f"{where}: {side} must be {'one variant' if wanted is str else 'a list of variants'}")
+
+
+def _check_number(value: Any, where: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise ValueError(f"{where} must be a number, not {value!r}")
 
 
 def _check_names(claim: Claim, family: Family, where: str) -> None:

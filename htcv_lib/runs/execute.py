@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
 from htcv_lib.runs.notebook import read_cells
 from htcv_lib.runs.plan import whole_number
-from htcv_lib.runs.project import cuda_devices
+from htcv_lib.runs.project import ROOM, Project, cuda_devices
 from htcv_lib.runs.run import RUN_FOLDER
 
 NOTEBOOK = "notebook.ipynb"
@@ -117,7 +117,7 @@ def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
                     task, slot = running.pop(future)
                     free.append(slot)
                     broken |= isinstance(future.exception(), BrokenProcessPool)
-                    outcomes[task.label] = outcome = _result(future, task)
+                    outcomes[task.label] = outcome = _with_room(_result(future, task), Project(task.root))
                     say(_line(outcome, len(outcomes), len(tasks), time.perf_counter() - begin,
                               sum(other.minutes for other in waiting + [pair[0] for pair in running.values()]),
                               len(free) + len(running)))
@@ -222,6 +222,15 @@ def _result(future: Future, task: Task) -> Outcome:
         return future.result()
     except BrokenProcessPool:
         return Outcome(task.label, False, 0.0, f"{task.label}: the worker process was killed (out of memory?)")
+
+
+def _with_room(outcome: Outcome, project: Project) -> Outcome:
+    """Say of a failure on which disk there is hardly any room left: what failed to write seldom names it."""
+    if outcome.ok:
+        return outcome
+    places = {folder: shutil.disk_usage(folder).free for folder in (project.built, project.weights) if folder.is_dir()}
+    full = "".join(f"; {folder} has {free / 2**20:.0f} MiB left" for folder, free in places.items() if free < ROOM)
+    return replace(outcome, error=outcome.error + full)
 
 
 def _done(outcomes: dict[str, Outcome], tasks: Sequence[Task]) -> set[str]:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
-from htcv_lib.data.manifest import load_manifest
+from htcv_lib.data.files import missing
+from htcv_lib.data.manifest import DataError, load_manifest
 from htcv_lib.runs.code import counts_for_pages, digest, library_of
 from htcv_lib.runs.notebook import read_cells
-from htcv_lib.runs.plan import Book, PlannedRun
+from htcv_lib.runs.plan import Book, PlanError, PlannedRun, check_in_profile
 from htcv_lib.runs.project import Project
 from htcv_lib.runs.records import Record, Results, read_json, records_below, write_json
 
@@ -19,6 +21,7 @@ from htcv_lib.runs.records import Record, Results, read_json, records_below, wri
 #
 # Comments, docstrings and formatting do not count, nor where a definition stands (see `code`).
 
+NOT_HERE = "not here: set HTCV_DATA to the folder that holds"
 UNCOUNTED = ("run_name",)  # parameters that name the run and change nothing
 KeyParts = dict[str, Any]
 
@@ -31,16 +34,38 @@ def result_parts(run: PlannedRun, project: Project, upstream: Mapping[str, str] 
         upstream: Result keys of the runs it needs, by run name.
         code: The digest that `result_code` gives for its notebook, where it is known.
 
+    Errors: PlanError for a data set that has no manifest, or a manifest that cannot be read.
+
     Returns code (of the notebook's cells and all they reach), parameters, data, needs: hashes, except the parameters.
     """
     parameters = {key: value for key, value in run.parameters.items() if key not in UNCOUNTED}
-    names = [value for key, value in parameters.items() if key.startswith("dataset") and value]
+    try:
+        data = {name: _data_digest(name, project) for name in data_of(run)}
+    except (DataError, yaml.YAMLError) as error:
+        raise PlanError(f"{run.name}: {' '.join(str(error).split())}") from None
     return {
         "code": code or result_code(run.notebook, project)[0],
         "parameters": parameters,
-        "data": {name: _data_digest(name, project) for name in names},
+        "data": data,
         "needs": {need: (upstream or {}).get(need, "") for need in run.needs.values()},
     }
+
+
+def data_of(run: PlannedRun) -> list[str]:
+    """The data sets that a run names."""
+    return [value for key, value in run.parameters.items() if key.startswith("dataset") and value]
+
+
+def data_needed(runs: Iterable[PlannedRun]) -> list[str]:
+    """The data sets of these runs, with what has to be downloaded first, or cannot be."""
+    texts = []
+    for name in sorted({name for run in runs for name in data_of(run)}):
+        absent = missing(load_manifest(name))
+        size = sum(file.size or 0 for file in absent) / 2**20
+        lost = [file.path for file in absent if file.bundled or not file.url]
+        said = f" ({NOT_HERE} {lost[0]})" if lost else f" (download {size:.0f} MiB)" if absent else ""
+        texts.append(name + said)
+    return texts
 
 
 def result_code(notebook: Path, project: Project) -> tuple[str, dict[str, str]]:
@@ -179,6 +204,7 @@ def known_runs(book: Book, profile: str, families: Iterable[str] | None = None,
                variants: Iterable[str] | None = None) -> list[PlannedRun]:
     """The planned runs (see `Book.runs`), and others of theirs that have a reference: seeds beyond the planned ones."""
     planned = book.runs(profile, families=families, variants=variants)
+    check_in_profile(planned, variants, profile)
     known = {f"{run.family}/{run.variant}" for run in planned}
     named = None if variants is None else set(variants)
     more = [record.run for record in records_below(book.project.references / profile)
@@ -219,7 +245,7 @@ def status_frame(profile: str, project: Project, families: Iterable[str] | None 
 
 def status_lines(profile: str, project: Project, families: Iterable[str] | None = None,
                  variants: Iterable[str] | None = None) -> list[str]:
-    """The same as text, with a summary in front and scratch runs behind."""
+    """The same as text, with a summary in front, and behind it scratch runs and what a run would fail at."""
     frame = status_frame(profile, project, families, variants)
     counts = frame["state"].value_counts()
     summary = ", ".join(f"{counts.get(word, 0)} {word}" for word in ("fresh", "stale", "missing"))
@@ -231,6 +257,12 @@ def status_lines(profile: str, project: Project, families: Iterable[str] | None 
         for record in Results(family, project).scratch:
             metrics = ", ".join(f"{name} {metric.value:.4g}" for name, metric in list(record.metrics.items())[:3])
             lines.append(f"  scratch  {record.run:38s} {record.wall_s / 60:5.1f} min  {record.finished}  {metrics}")
+    planned = known_runs(Book.load(project), profile, families, variants)
+    lines += [f"  data     {text}" for text in data_needed(planned) if NOT_HERE in text]
+    try:
+        project.check_places()
+    except OSError as error:
+        lines.append(f"  folder   {error}")
     return lines
 
 

@@ -285,6 +285,14 @@ def check_types(name: str, types: Mapping[str, type], defaults: Mapping[str, Any
             raise PlanError(f"{name}: {key} {fault} ({layer})")
 
 
+def check_in_profile(planned: Iterable[PlannedRun], named: Iterable[str] | None, profile: str) -> None:
+    """Errors: PlanError for a run that was named (see `Book.runs`) and is not in the profile."""
+    planned = list(planned)
+    for name in named or ():
+        if not any(f"{run.name}/".startswith(f"{name}/") for run in planned):
+            raise PlanError(f"{name} is not in profile {profile}")
+
+
 def whole_number(variable: str) -> int | None:
     """A count from the environment; None if it is not set. Errors: PlanError unless it is 1 or more."""
     text = os.environ.get(variable, "")

@@ -8,9 +8,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import traceback
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import yaml
+
+from htcv_lib.data.manifest import DataError, data_folder
 
 # Where things lie in a checkout: the one place that knows the folder names.
 
@@ -123,6 +128,29 @@ class Project:
 
     def reference(self, profile: str, name: str) -> Path:
         return self.references / profile / name
+
+
+# What can be wrong on a machine, and how it is said.
+
+
+def check_data_folder() -> None:
+    """Errors: FileNotFoundError if `HTCV_DATA` is set and names no folder."""
+    folder = data_folder()
+    if folder and not folder.is_dir():
+        raise FileNotFoundError(f"HTCV_DATA={folder}: there is no such folder")
+
+
+def one_line(error: Exception) -> str:
+    """What to print of an error: what is wrong and where, in one line. One that nobody foresaw is named, with the file
+    that holds its traceback."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, ValueError | OSError | DataError | yaml.YAMLError):
+        return text
+    with tempfile.NamedTemporaryFile("w", prefix="htcv-", suffix=".log", delete=False) as log:
+        log.writelines(traceback.format_exception(error))
+    return f"{type(error).__name__}: {text} (nobody foresaw this: please report it, with {log.name})"
 
 
 # Who computed it: device, versions, memory. Never a host name.

@@ -4,10 +4,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,9 @@ from htcv_lib.runs.plan import PROFILES, REFERENCE_PROFILES, Book, Family, split
 from htcv_lib.runs.project import Project
 
 SCHEMA = 1
+KEPT = ("history.csv", "samples.webp", "samples.json")  # beside a record; it holds their digests
+RESTORE = "restore it from git, or delete its folder"
+FIELDS = {"schema", "run", "profile", "key", "parts", "parameters", "device", "finished", "wall_s", "commit", "metrics"}
 INNERMOST = re.compile(r'(?:\{|\[)(?:[^{}\[\]"]|"(?:[^"\\]|\\.)*")*(?:\}|\])')  # strings may hold brackets
 MAX_BYTES = {"record.json": 12 * 1024, "history.csv": 50 * 1024, "samples.webp": 150 * 1024,
              "weights.safetensors": 4300 * 1024}
@@ -79,7 +85,32 @@ class Record:
 
     @classmethod
     def load(cls, folder: Path) -> "Record":
-        return cls(folder, read_json(folder / "record.json"))
+        """Errors: ValueError, one line that names the file, for what is no record."""
+        path = folder / "record.json"
+        data = read_json(path)
+        lacks = FIELDS - set(data) if isinstance(data, dict) else FIELDS
+        if lacks or data["schema"] != SCHEMA:
+            wrong = f"it has no {min(lacks)}" if lacks else f"its schema is {data['schema']!r}, not {SCHEMA}"
+            raise ValueError(f"{path} is no record: {wrong}; {RESTORE}")
+        return cls(folder, data)
+
+    def check(self) -> None:
+        """Errors: ValueError, one line that names the file, if it does not lie where its name says, a metric is no
+        number, or a file beside it is not the one that it was written with."""
+        path = self.folder / "record.json"
+        if self.profile not in PROFILES or self.folder.parts[-4:] != (self.profile, *str(self.run).split("/")):
+            raise ValueError(f"{path} says it is {self.profile}/{self.run}, and lies elsewhere; {RESTORE}")
+        try:
+            odd = [name for name, metric in self.metrics.items() if not isfinite(metric.value)]
+        except (AttributeError, TypeError) as error:
+            odd = [str(error)]
+        if odd:
+            raise ValueError(f"{path}: metrics: {odd[0]} is no number; {RESTORE}")
+        for name, known in self.data.get("files", {}).items():
+            beside = self.folder / name
+            if not beside.is_file() or file_digest(beside) != known:
+                wrong = "not what its record says" if beside.is_file() else "missing"
+                raise ValueError(f"{beside} is {wrong}; {RESTORE}")
 
     @property
     def run(self) -> str:
@@ -295,17 +326,55 @@ def records_below(folder: Path) -> list[Record]:
     return [Record.load(path.parent) for path in sorted(folder.rglob("record.json"))]
 
 
+def file_digest(path: Path) -> str:
+    """16 hex digits of the SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def check_references(project: Project) -> None:
+    """Errors: ValueError for the first reference that is damaged (see `Record.check`)."""
+    for record in records_below(project.references):
+        record.check()
+
+
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Errors: ValueError, one line that names the file, for what is no JSON or says a thing twice."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_one_of_each)
+    except ValueError as error:  # also what is no UTF-8
+        raise ValueError(f"{path} cannot be read: {error}; {RESTORE}") from None
+
+
+def _one_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"{next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))!r} "
+                         "stands in it twice")
+    return dict(pairs)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: a reader sees the old file or the new one. What holds no list or mapping is one line."""
-    partial = path.with_suffix(path.suffix + ".part")
+    """Write JSON atomically (see `replaced`). What holds no list or mapping is one line."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     text = INNERMOST.sub(lambda found: re.sub(r"\n *", " ", found.group()), text)
-    partial.write_text(text + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with replaced(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A file to write to that takes the place of `path` inside the `with`'s end: a reader sees the old one or the new.
+
+    Errors: OSError that names the file and the room left where it lies; no half of a file stays.
+    """
+    partial = path.with_name(f"{path.name}.part")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except Exception as error:  # safetensors and torch have types of their own
+        free = shutil.disk_usage(path.parent).free / 2**20
+        raise OSError(f"cannot write {path} ({error}); {free:.0f} MiB are left there") from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def check_sizes(folder: Path) -> None:

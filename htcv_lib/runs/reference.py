@@ -20,10 +20,18 @@ from htcv_lib.runs.execute import Slot, Task, execute
 from htcv_lib.runs.freshness import RunState, keep_listing, known_runs, result_code, run_states
 from htcv_lib.runs.plan import Book, PlanError, split_name
 from htcv_lib.runs.project import Project, cpu_name, git_state
-from htcv_lib.runs.records import Record, Results, check_sizes, publish_weights, read_json, records_below, write_json
+from htcv_lib.runs.records import (
+    KEPT,
+    Record,
+    Results,
+    check_sizes,
+    publish_weights,
+    read_json,
+    records_below,
+    write_json,
+)
 from htcv_lib.runs.run import utc_now
 
-KEPT = ("history.csv", "samples.webp", "samples.json")
 FINGERPRINT_STEPS = 20
 TIMED = {"waiting"}  # metrics that measure the machine
 TOLERANCE = 1e-4  # of a metric that is trained again, as a share of it

@@ -4,6 +4,7 @@ In a build the runner has prepared a folder and a context; on its own the same n
 writes to `runs/scratch/`, and nothing in the book changes.
 """
 
+import hashlib
 import json
 import os
 import secrets
@@ -25,7 +26,18 @@ from htcv_lib.runs.freshness import result_code
 from htcv_lib.runs.notebook import declared_names, default_parameters, parameter_types
 from htcv_lib.runs.plan import Book, PlanError, check_types, metric_heading, split_name
 from htcv_lib.runs.project import Project, device_name, git_state, peak_memory_mib, versions
-from htcv_lib.runs.records import SCHEMA, Metric, Record, Results, Samples, check_sizes, write_json
+from htcv_lib.runs.records import (
+    KEPT,
+    SCHEMA,
+    Metric,
+    Record,
+    Results,
+    Samples,
+    check_sizes,
+    file_digest,
+    replaced,
+    write_json,
+)
 
 RUN_FOLDER = "HTCV_RUN_FOLDER"  # set by the runner for the kernel
 SHELL = ("In", "Out", "exit", "quit")  # names that a kernel adds
@@ -148,6 +160,7 @@ class Run:
         except Timeout:
             print("Another kernel trains this run with the same parameters: this one keeps no checkpoint.")
             return None
+        path.with_name(f"{path.name}.tmp").unlink(missing_ok=True)  # half of one, of a disk that was full
         if path.is_file():
             check_state(path)
         if path.is_file() and self.context["profile"] == "scratch":
@@ -252,6 +265,7 @@ class Run:
         record["commit"], record["dirty"] = git_state(self.project.root)
         if history is not None:
             history.save(self.folder / "history.csv")
+        record["files"] = {name: file_digest(self.folder / name) for name in KEPT if (self.folder / name).is_file()}
         if model is not None:
             record["weights"] = self._save_weights(model)
         if self.context["profile"] != "scratch":
@@ -274,8 +288,6 @@ class Run:
         return seconds + (train_s * share if began_here else train_s)
 
     def _save_weights(self, model) -> dict[str, Any]:
-        import hashlib
-
         from safetensors.torch import save_file
 
         tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
@@ -284,9 +296,8 @@ class Run:
             raise ValueError(f"{self.name}: training has diverged, {lost[0]} is NaN; no record is written")
         self.project.weights.mkdir(parents=True, exist_ok=True)
         path = self.project.weights / f"{self.context['key']}.safetensors"
-        partial = path.with_suffix(".part")
-        save_file(tensors, partial)
-        os.replace(partial, path)
+        with replaced(path) as partial:
+            save_file(tensors, partial)
         return {"file": path.name, "bytes": path.stat().st_size,
                 "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 

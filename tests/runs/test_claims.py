@@ -324,6 +324,11 @@ def test_a_file_with_a_mistake_is_refused_by_name(tmp_path, text, message):
 
 @pytest.mark.parametrize(("top", "message"), [
     ({"gates": [{"metrics": ["*"], "by": "acuracy", "says": "No."}]}, "toy has no metric 'acuracy'"),
+    ({"margins": {"accuracy": float("nan")}}, "margins: accuracy must be a number, not nan"),
+    ({"margins": {"accuracy": "wide"}}, "margins: accuracy must be a number, not 'wide'"),
+    ({"lower_is_better": ["acuracy"]}, "toy has no metric 'acuracy'"),
+    ({"gates": [{"metrics": ["ac_*"], "by": "accuracy", "says": "No."}]}, "gates: toy has no metric 'ac_.'"),
+    ({"gates": [{"metrics": ["*"], "by": "accuracy", "says": "No.", "margin": "wide"}]}, "margin must be a number"),
     ({"gates": [{"metrics": ["*"], "by": "accuracy", "says": "No.", "baseline": "z"}]}, "no run 'z' as a baseline"),
     ({"gates": [{"metrics": ["*"], "by": "accuracy", "says": "No.", "baseline": {"*": "z-{k}"}}]}, "no run 'z-{k}'"),
     ({"gates": [{"metrics": ["*"], "by": "accuracy", "says": "No.", "word": "nothing"}]}, "word must be"),

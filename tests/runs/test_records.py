@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from htcv_lib.runs.build import build
 from htcv_lib.runs.display import show
-from htcv_lib.runs.records import Record, Results, Samples, check_sizes, write_json
+from htcv_lib.runs.records import Record, Results, Samples, check_sizes, file_digest, write_json
 from htcv_lib.runs.run import Run, literals
 
 
@@ -65,6 +66,43 @@ def test_an_unknown_metric_is_named_with_those_there_are(toy):
     record = Record.load(reference(toy, "one", 0, 1.0))
     with pytest.raises(KeyError, match="no metric 'iou'; it has value"):
         record.value("iou")
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("[]", "is no record: it has no commit"), ('{"schema": 1, "schema": 1}', "'schema' stands in it twice"),
+    ("<<<<<<< HEAD\n{}", "cannot be read: Expecting value"), (lambda d: d.pop("finished"), "it has no finished"),
+    (lambda d: d.update(schema=2), "its schema is 2, not 1"), (lambda d: d.update(profile="full"), "lies elsewhere"),
+    (lambda d: d["metrics"]["value"].update(value="high"), "metrics: must be real number"),
+    (lambda d: d["metrics"]["value"].update(vlaue=1), "unexpected keyword argument 'vlaue'"),
+    (lambda d: d.update(files={"history.csv": "0" * 16}), "history.csv is not what its record says"),
+    (lambda d: d.update(files={"samples.webp": "0" * 16}), "samples.webp is missing"),
+])
+def test_a_damaged_reference_is_one_line_that_names_its_file_before_anything_starts(toy, text, says):
+    folder = reference(toy, "one", 0, 1.0)
+    (folder / "history.csv").write_text("epoch\n1\n")
+    path = folder / "record.json"
+    if callable(text):
+        data = json.loads(path.read_text())
+        text(data)
+        text = json.dumps(data)
+    path.write_text(text)
+    with pytest.raises(ValueError, match=says) as refused:
+        build(toy, say=lambda line: None)
+    assert str(folder) in str(refused.value) and "restore it" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_file_that_cannot_be_written_is_named_with_the_room_and_no_half_of_it_stays(tmp_path):
+    (tmp_path / "full.json.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/full.json .*No space left.*; [0-9]+ MiB are left"):
+        write_json(tmp_path / "full.json", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_holds_digests_of_the_files_beside_it(toy, monkeypatch):
+    monkeypatch.chdir(toy.root)
+    run = Run.start("toy/one/s0", {})
+    (run.folder / "history.csv").write_text("epoch\n1\n")
+    assert run.finish({"value": 1.0}).data["files"] == {"history.csv": file_digest(run.folder / "history.csv")}
 
 
 def test_a_reference_may_not_be_large(tmp_path):
