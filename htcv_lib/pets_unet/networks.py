@@ -120,7 +120,8 @@ class WeightsUnavailable(RuntimeError):
 
     def __init__(self, encoder: str, weights: str):
         super().__init__(
-            f"{weights} weights of {encoder} are not in the local cache and cannot be downloaded. "
+            f"{weights} weights of {encoder} are not here: `htcv data fetch imagenet_backbones`" if encoder in BACKBONES
+            else f"{weights} weights of {encoder} are not in the local cache and cannot be downloaded. "
             f"With network access: "
             f"python -c \"from htcv_lib.pets_unet import smp_unet; smp_unet('{encoder}', '{weights}')\" "
             f"(then copy the folder $HF_HOME, by default ~/.cache/huggingface, if it was another machine)"

