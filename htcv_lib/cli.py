@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"{len(names)} reference(s) written to book/runs")
     for outcome in report.failures:
         print(f"htcv: {outcome.error}", file=sys.stderr)
+    if report.failures:
+        print("htcv: runs/staging holds what they had done, and tracebacks in their notebooks", file=sys.stderr)
     return 1 if report.failures else 0
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from htcv_lib.runs.notebook import read_cells
 from htcv_lib.runs.plan import whole_number
-from htcv_lib.runs.project import ROOM, Project, cuda_devices
+from htcv_lib.runs.project import ROOM, Project, cuda_devices, one_line
 from htcv_lib.runs.run import RUN_FOLDER
 
 NOTEBOOK = "notebook.ipynb"
@@ -222,6 +222,8 @@ def _result(future: Future, task: Task) -> Outcome:
         return future.result()
     except BrokenProcessPool:
         return Outcome(task.label, False, 0.0, f"{task.label}: the worker process was killed (out of memory?)")
+    except Exception as error:  # before its notebook began, or when its results were moved: a disk that is full
+        return Outcome(task.label, False, 0.0, f"{task.label}: {one_line(error)}")
 
 
 def _with_room(outcome: Outcome, project: Project) -> Outcome:

@@ -106,11 +106,11 @@ class Record:
             odd = [str(error)]
         if odd:
             raise ValueError(f"{path}: metrics: {odd[0]} is no number; {RESTORE}")
+        present = digests(self.folder)
         for name, known in self.data.get("files", {}).items():
-            beside = self.folder / name
-            if not beside.is_file() or file_digest(beside) != known:
-                wrong = "not what its record says" if beside.is_file() else "missing"
-                raise ValueError(f"{beside} is {wrong}; {RESTORE}")
+            if present.get(name) != known:
+                wrong = "not what its record says" if name in present else "missing"
+                raise ValueError(f"{self.folder / name} is {wrong}; {RESTORE}")
 
     @property
     def run(self) -> str:
@@ -326,9 +326,10 @@ def records_below(folder: Path) -> list[Record]:
     return [Record.load(path.parent) for path in sorted(folder.rglob("record.json"))]
 
 
-def file_digest(path: Path) -> str:
-    """16 hex digits of the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def digests(folder: Path) -> dict[str, str]:
+    """History and samples that lie in a folder -> 16 hex digits of the SHA-256 of each."""
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest()[:16] for name in KEPT
+            if (folder / name).is_file()}
 
 
 def check_references(project: Project) -> None:

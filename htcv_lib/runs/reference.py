@@ -25,6 +25,7 @@ from htcv_lib.runs.records import (
     Record,
     Results,
     check_sizes,
+    digests,
     publish_weights,
     read_json,
     records_below,
@@ -73,7 +74,7 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
         part = record.seed == 0 and families[record.family].variants[record.variant].get("weights")
         if part and "weights" in record.data:
             data["published"] = publish_weights(record, project, part, target)
-        write_json(target / "record.json", data)
+        write_json(target / "record.json", data | {"files": digests(target)})
         check_sizes(target)
     keep_listings(project)
     for family in {name.split("/")[0] for name in new}:

@@ -26,18 +26,7 @@ from htcv_lib.runs.freshness import result_code
 from htcv_lib.runs.notebook import declared_names, default_parameters, parameter_types
 from htcv_lib.runs.plan import Book, PlanError, check_types, metric_heading, split_name
 from htcv_lib.runs.project import Project, device_name, git_state, peak_memory_mib, versions
-from htcv_lib.runs.records import (
-    KEPT,
-    SCHEMA,
-    Metric,
-    Record,
-    Results,
-    Samples,
-    check_sizes,
-    file_digest,
-    replaced,
-    write_json,
-)
+from htcv_lib.runs.records import SCHEMA, Metric, Record, Results, Samples, check_sizes, digests, replaced, write_json
 
 RUN_FOLDER = "HTCV_RUN_FOLDER"  # set by the runner for the kernel
 SHELL = ("In", "Out", "exit", "quit")  # names that a kernel adds
@@ -265,7 +254,7 @@ class Run:
         record["commit"], record["dirty"] = git_state(self.project.root)
         if history is not None:
             history.save(self.folder / "history.csv")
-        record["files"] = {name: file_digest(self.folder / name) for name in KEPT if (self.folder / name).is_file()}
+        record["files"] = digests(self.folder)
         if model is not None:
             record["weights"] = self._save_weights(model)
         if self.context["profile"] != "scratch":

@@ -9,7 +9,7 @@ import pytest
 
 from htcv_lib.runs.build import build
 from htcv_lib.runs.display import show
-from htcv_lib.runs.records import Record, Results, Samples, check_sizes, file_digest, write_json
+from htcv_lib.runs.records import Record, Results, Samples, check_sizes, digests, write_json
 from htcv_lib.runs.run import Run, literals
 
 
@@ -102,7 +102,7 @@ def test_a_record_holds_digests_of_the_files_beside_it(toy, monkeypatch):
     monkeypatch.chdir(toy.root)
     run = Run.start("toy/one/s0", {})
     (run.folder / "history.csv").write_text("epoch\n1\n")
-    assert run.finish({"value": 1.0}).data["files"] == {"history.csv": file_digest(run.folder / "history.csv")}
+    assert run.finish({"value": 1.0}).data["files"] == digests(run.folder) != {}
 
 
 def test_a_reference_may_not_be_large(tmp_path):
