@@ -1,12 +1,14 @@
 """Executing notebooks in workers that may die."""
 
 import os
+from concurrent.futures import Future
 
 import nbformat
 import pytest
 
 from htcv_lib.runs import execute as execute_module
-from htcv_lib.runs.execute import Slot, Task, execute, slots, usable_cores
+from htcv_lib.runs.execute import Slot, Task, _result, _with_room, execute, slots, usable_cores
+from htcv_lib.runs.project import Project
 
 
 def task(root, label: str, source: str, needs: tuple[str, ...] = ()) -> Task:
@@ -39,6 +41,16 @@ def test_the_cores_are_those_this_process_may_use():
         assert usable_cores() == 1
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def test_a_failure_outside_the_notebook_and_on_a_full_disk_is_one_line_that_names_the_disk(tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr(execute_module, "ROOM", 2**62)
+    future = Future()
+    future.set_exception(OSError(28, "No space left on device", "runs/staging/a"))
+    outcome = _with_room(_result(future, task(tmp_path, "a", "")), Project(tmp_path))
+    assert outcome.error.startswith(f"a: runs/staging/a: No space left on device; {tmp_path}/runs has ")
+    assert not outcome.ok and "MiB left" in outcome.error
 
 
 @pytest.mark.slow

@@ -6,8 +6,9 @@ import pytest
 
 from htcv_lib.cli import main
 from htcv_lib.runs.build import build
-from htcv_lib.runs.freshness import status_lines
-from htcv_lib.runs.plan import PlanError
+from htcv_lib.runs.freshness import run_states, status_lines
+from htcv_lib.runs.plan import Book, PlanError
+from htcv_lib.runs.records import FIELDS, write_json
 
 CLAIM = """report: Session 0
 sections:
@@ -62,6 +63,14 @@ def test_data_that_are_not_here_are_said_by_the_build_and_by_status(toy, monkeyp
     build(toy, "quick", say=said.append, pages=False)
     lost = "oxford_pets_630 (not here: set HTCV_DATA to the folder that holds "
     assert f"data: {lost}" in said[0] and any(lost in line for line in status_lines("quick", toy))
+    for state in run_states(Book.load(toy).runs("quick"), toy):
+        folder = toy.reference("quick", state.run.name)
+        folder.mkdir(parents=True)
+        write_json(folder / "record.json", dict.fromkeys(FIELDS, "") | {
+            "schema": 1, "run": state.run.name, "profile": "quick", "key": state.key, "metrics": {}, "wall_s": 1})
+    build(toy, "quick", say=said.append, pages=False)
+    assert said[-1].startswith("Profile quick: all 3 runs are fresh, some by their references; nothing to execute. "
+                               f"Data that --force would want: {lost}")
     monkeypatch.setenv("HTCV_CACHE", str(Path(__file__)))
     assert f"  folder   cannot write to {__file__}/checkpoints (Not a dir" in status_lines("quick", toy)[-1]
 
