@@ -19,11 +19,16 @@ from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
 import pytest
 
+from htcv_lib.runs.plan import Book
+from htcv_lib.runs.project import Project
+
 pytestmark = [pytest.mark.browser, pytest.mark.book]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 TOLERATED = {"label-content-name-mismatch"}  # the theme's own search and toggle buttons
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+BOOK = Book.load(Project.find(Path(__file__).parent))
+CHAPTERS = [f"{family.name}/{Path(name).stem}" for family in BOOK.families.values() for name in family.chapters]
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
 FAULTS = ("request elsewhere", "failed request", "script error", "message of an error", "colour scheme", "broken image",
@@ -231,6 +236,16 @@ def test_templates_show_every_element_and_class_of_the_book_and_a_page_of_every_
     assert {path.parent for path in chosen} == folders and len(chosen) == len(set(chosen)) < len(pages)
     around = {path for path in pages if path.parent in (built_book, built_book / "book")}
     assert len(around) > 10 and around <= set(chosen)
+
+
+@needs_browser
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_is_at_most_12000_pixels_high_with_its_folds_closed(chapter, built_book, browser):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto((built_book / "book" / "pages" / f"{chapter}.html").as_uri(), wait_until="load")
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.close()
+    assert height <= 12_000
 
 
 @needs_browser

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from htcv_lib.runs.claim_files import load_files
 from htcv_lib.runs.notebook import default_parameters, parameter_help, read_cells
 from htcv_lib.runs.plan import Book
 from htcv_lib.runs.project import Project
@@ -103,3 +104,12 @@ def test_chapters_import_no_torch():
             code = "\n".join(["import sys", *taken, "print('torch' in sys.modules)"])
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
             assert done.stdout.strip() == "False" and "import torch" not in source
+
+
+def test_every_headline_stands_in_one_chapter_of_its_report():
+    for family, file in load_files(PROJECT).items():
+        notebooks = [PROJECT.notebooks / family / name for name in Book.load(PROJECT).families[family].chapters]
+        text = "\n".join(cell["source"] for path in notebooks for cell in read_cells(path))
+        blocks = re.findall(r"^```\{claims\}[^\n]*\n(.*?)^```", text, re.S | re.M)
+        if all(blocks):  # an empty one shows all
+            assert sorted(" ".join(blocks).split()) == sorted(headline.id for headline in file.headlines), family
