@@ -4,11 +4,13 @@ An image is (B, 3, H, W) in [0, 1], sRGB unless a name says linear.
 """
 
 import io
+import warnings
 from functools import cache, lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 Size = int | tuple[int, int]  # H = W, or (H, W)
@@ -221,3 +223,55 @@ def decode_picture(content: bytes, mode: str = "RGB") -> Tensor:
     """
     levels = np.array(Image.open(io.BytesIO(content)).convert(mode))
     return torch.from_numpy(levels.reshape(*levels.shape[:2], -1)).permute(2, 0, 1).contiguous()
+
+
+# Pictures of foreign origin: what a phone, a camera, a scanner or a program writes.
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM")
+READ = frozenset(".jpg .jpeg .jfif .png .webp .bmp .tif .tiff .gif .avif .jp2 .ppm .pgm".split())
+NOT_READ = frozenset(".heic .heif .jxl .svg .psd .xcf .raw .dng .cr2 .cr3 .nef .arw .orf .rw2 .exr .hdr .pdf".split())
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The files of a folder that are pictures by their names, also those of formats that are not read, by name."""
+    return sorted(path for path in folder.iterdir()
+                  if path.suffix.lower() in READ | NOT_READ and not path.name.startswith("."))
+
+
+def open_picture(path: Path, least: int = 0) -> Image.Image:
+    """A picture file as 8-bit RGB: upright as its EXIF data say, the first frame of several, transparent parts white.
+
+    16 bits keep the upper 8. Numbers of 32 bits and of floating point are read as [0, 1], [0, 255] or [0, 65535],
+    whichever first holds them, else as shares of the largest.
+
+    Args:
+        least: A side in pixels that is enough; large JPEG files are decoded smaller, to at least this.
+
+    Errors: ValueError, one line that names the file and says why it is not read.
+    """
+    if path.suffix.lower() in NOT_READ:
+        raise ValueError(f"{path.name}: {path.suffix[1:].upper()} is not read; save it as JPEG or PNG")
+    if not path.is_file():
+        raise ValueError(f"{path.name}: no file that can be read")
+    Image.init()  # all formats, not only the five that Pillow begins with
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as picture:
+            if least:
+                picture.draft("RGB", (least, least))
+            picture = ImageOps.exif_transpose(picture)
+            if picture.mode == "F" or picture.mode.startswith("I"):
+                return Image.fromarray(_levels(np.asarray(picture), picture.mode)).convert("RGB")
+            if picture.has_transparency_data:
+                picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
+            return picture.convert("RGB")
+    except Exception as error:  # decoders raise what they like
+        raise ValueError(f"{path.name}: cannot be read as a picture: {' '.join(str(error).split())}") from error
+
+
+def _levels(values: np.ndarray, mode: str) -> np.ndarray:
+    """Wide grey values as uint8; what is not finite is 0."""
+    values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0).clip(min=0)
+    largest = values.max()
+    ranges = (65535,) if mode.startswith("I;16") else (1, 255, 65535) if mode == "F" else (255, 65535)
+    top = next((top for top in ranges if largest <= top), largest)
+    return (values / top * 255).round().astype(np.uint8)

@@ -23,6 +23,7 @@ from htcv_lib.figures.style import (
     heading_height,
     notes,
     panel,
+    plain,
     sheet,
     styled,
     text_width,
@@ -91,7 +92,7 @@ def picture_grid(images: np.ndarray, row_headings: Sequence[str] | None = None,
     if marked.shape != (rows, columns) or not 0 <= apart < columns:
         raise ValueError(f"marked is {marked.shape} and apart {apart}, for {rows} rows and {columns} columns")
 
-    names = ["\n".join(wrapped(text, 1.2)) for text in (() if row_headings is None else row_headings)]
+    names = ["\n".join(wrapped(plain(text), 1.2)) for text in (() if row_headings is None else row_headings)]
     heads = [] if column_headings is None else list(column_headings)
     left, right = PAD + (max(map(text_width, names)) + 0.12 if names else 0.0), PAD
     between = (columns - 1) * gap + (APART if apart else 0.0)

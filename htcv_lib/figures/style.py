@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import TextToPath
 
 INK, MUTED, RULE, SHADE, PAPER = "#1c2733", "#5b6875", "#d5dbe1", "#e9eef2", "#ffffff"
@@ -186,6 +186,13 @@ def wrapped(text: str, width: float, size: float = BODY, weight: str = "normal")
             line = ""
         line += word
     return [*lines, line.rstrip()]
+
+
+def plain(text: str) -> str:
+    """Text of foreign origin, such as a file's name, as a figure can show it: without mathematics between dollars, and
+    with a box for every sign that DejaVu Sans does not have."""
+    known = get_font(findfont("DejaVu Sans")).get_char_index
+    return "".join(sign if sign == "\n" or known(ord(sign)) else "\u25a1" for sign in text).replace("$", r"\$")
 
 
 def spread(places: Sequence[float], gap: float) -> np.ndarray:

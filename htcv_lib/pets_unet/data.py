@@ -2,18 +2,19 @@
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from htcv_lib.data.batches import SegmentationSet
 from htcv_lib.data.files import cached_arrays, fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
+from htcv_lib.image import READ, open_picture, pictures_in
 
 # Oxford-IIIT Pet (Parkhi et al., 2012): photographs and trimaps as uint8 tensors.
 
@@ -125,14 +126,14 @@ def trimap_classes(content: bytes, size: int, mask_resize: str = "nearest") -> n
 
 # Your own photographs: a folder of pictures, no masks.
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
+def load_photos(folder: str | Path, size: int, most: int = 0, say: Callable[[str], None] = print) -> SegmentationSet:
+    """Pictures of a folder, by name, squashed to `size` x `size` as the pet photographs are; see `open_picture`.
 
-def load_photos(folder: str | Path, size: int) -> SegmentationSet:
-    """Every picture of a folder, sorted by name, squashed to `size` x `size` as the pet photographs are.
+    Files that are no pictures are ignored; a picture that cannot be read is named in a line, and left out.
 
-    Pictures of any size, aspect ratio and mode are taken, upright as their EXIF data say; transparent parts
-    become white. Other files are ignored.
+    Args:
+        most: At most so many, evenly from the list; 0: all.
 
     Shapes:
         images: (N, 3, size, size) uint8; `masks` is None
@@ -140,21 +141,14 @@ def load_photos(folder: str | Path, size: int) -> SegmentationSet:
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of photographs")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-    if not paths:
-        raise DataError(f"{folder}: no photographs in it ({', '.join(SUFFIXES)})")
-    images = np.stack([squashed_photo(path, size) for path in paths])
-    return SegmentationSet(torch.from_numpy(images), None, [path.name for path in paths], PET_CLASSES)
-
-
-def squashed_photo(path: Path, size: int) -> np.ndarray:
-    """One picture file as (3, size, size) uint8."""
-    try:
-        with Image.open(path) as photo:
-            photo.draft("RGB", (2 * size, 2 * size))
-            photo = ImageOps.exif_transpose(photo)
-            if photo.has_transparency_data:
-                photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo.convert("RGBA"))
-            return squashed(photo, size)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as a picture: {error}") from error
+    paths = pictures_in(folder)
+    paths = paths[:: max(1, len(paths) // most)][:most] if most else paths
+    images = {}
+    for path in paths:  # one after the other: each is large
+        try:
+            images[path.name] = squashed(open_picture(path, 2 * size), size)
+        except ValueError as fault:
+            say(str(fault))
+    if not images:
+        raise DataError(f"{folder}: no photographs in it that can be read ({', '.join(sorted(READ))})")
+    return SegmentationSet(torch.from_numpy(np.stack(list(images.values()))), None, list(images), PET_CLASSES)

@@ -255,3 +255,12 @@ def test_counts_have_three_digits():
 def test_no_layers_are_an_error():
     with pytest.raises(ValueError, match="no layers"):
         draw_architecture([])
+
+
+@pytest.mark.filterwarnings("error")  # a sign that the font lacks is one
+def test_names_of_strangers_are_shown_and_are_no_mathematics(tmp_path):
+    names = ["price $5_a$ {\\x", "\U0001f63a \u732b.jpg"]
+    figure = show_tiles(grid(2, 1), [""], names, key=False)
+    figure.savefig(tmp_path / "names.png")
+    shown = [text for text in texts(figure) if text]
+    assert shown == [r"price \$5_a\$ {\x", "\U0001f63a \u25a1.jpg"]  # the font has cats

@@ -205,6 +205,18 @@ def test_a_folder_without_photos_and_a_broken_photo_are_one_line(tmp_path):
     with pytest.raises(DataError, match="no photographs in it"):
         load_photos(tmp_path, 8)
     (tmp_path / "a.jpg").write_bytes(b"not a picture")
-    with pytest.raises(DataError, match="a.jpg: cannot be read as a picture") as error:
-        load_photos(tmp_path, 8)
+    with pytest.raises(DataError, match="no photographs in it that can be read") as error:
+        load_photos(tmp_path, 8, say=lambda line: None)
     assert "\n" not in str(error.value)
+
+
+def test_pictures_that_cannot_be_read_are_named_and_the_others_are_taken(tmp_path):
+    for name in ("b.png", "d.png", "e.png", "f.png"):
+        Image.new("L", (8, 8), ord(name[0])).save(tmp_path / name)
+    (tmp_path / "a.jpg").write_bytes(b"text")
+    (tmp_path / "c.heic").write_bytes(b"a phone's")
+    told = []
+    photos = load_photos(tmp_path, 8, say=told.append)
+    assert photos.names == ["b.png", "d.png", "e.png", "f.png"]
+    assert [line.split(":")[0] for line in told] == ["a.jpg", "c.heic"] and not any("\n" in line for line in told)
+    assert load_photos(tmp_path, 8, most=3, say=told.append).names == ["e.png"]  # of a, c and e
