@@ -20,8 +20,7 @@ from htcv_lib.training.distributed import averaged
 from htcv_lib.training.evaluate import mean_scores
 from htcv_lib.training.history import History
 from htcv_lib.training.loop import fit
-from htcv_lib.training.optim import make_optimizer, make_schedule
-from htcv_lib.training.phase import Batch, Phase
+from htcv_lib.training.phase import Batch, Phase, make_optimizer, make_schedule
 
 Freeze = Callable[[nn.Module, str], Any]  # leaves trainable what the stage of that name trains
 

@@ -9,6 +9,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "evaluate": ["mean_scores", "score_batches"],
     "history": ["History", "NonFiniteLoss"],
     "loop": ["fit"],
-    "optim": ["make_optimizer", "make_schedule"],
-    "phase": ["Phase", "gradient_step"],
+    "phase": ["Phase", "gradient_step", "make_optimizer", "make_schedule"],
 })

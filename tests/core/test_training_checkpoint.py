@@ -18,8 +18,7 @@ from toy_training import ToyBatches, squared_error, toy_model
 
 from htcv_lib.training.checkpoint import WeightAverage
 from htcv_lib.training.loop import fit
-from htcv_lib.training.optim import make_schedule
-from htcv_lib.training.phase import Phase
+from htcv_lib.training.phase import Phase, make_schedule
 
 QUIET = {"progress": False}
 # a whole training; then one killed in a later epoch; after resuming, in the next one again; and its end

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from htcv_lib.training.optim import make_schedule
+from htcv_lib.training.phase import make_schedule
 
 
 def followed(schedule, steps: int) -> dict[str, list]:
