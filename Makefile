@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 WANTED := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 STAMP := $(VENV)/.made-from-$(WANTED)
 
-.PHONY: book test check lab lint vendor clean help
+.PHONY: book test check test-slurm lab lint vendor clean help
 
 book: $(STAMP)  ## execute what is stale and build the book into _build/html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jb build . -W --keep-going -n
@@ -22,6 +22,10 @@ test: $(STAMP)  ## run all tests; browser tests are skipped without Chromium
 check: $(STAMP)  ## check style, architecture and units in two minutes: no training, no book, no browser
 	@$(BIN)/ruff check .
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow and not book"
+
+test-slurm: $(STAMP)  ## as root on Debian or Ubuntu: install Slurm, run six toy runs on two nodes of it, kill one node
+	@DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -s tests/runs/test_where.py -k slurm
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks, at http://localhost:8888/lab
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --port 8888 --ServerApp.port_retries=0 \
@@ -38,7 +42,7 @@ clean:  ## remove the built pages; records, weights and the environment stay
 	rm -rf _build book/pages
 
 help:  ## say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=python3.x" if sys.version_info < (3, 11) else 0)'

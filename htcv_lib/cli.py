@@ -30,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
     from htcv_lib.runs.project import Project
     from htcv_lib.runs.reference import require_clean_tree, write_references
 
+    if options.where:
+        os.environ["HTCV_WHERE"] = options.where
     if options.parameters:
         return _run_changed(options)
     if options.seeds is not None and options.seeds < 1:
@@ -169,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("runs", **named)
     one.add_argument("--profile", help="quick, laptop, overnight, full or paper; default: full with a GPU, else quick")
     one.add_argument("--seeds", type=int, default=None, help="seeds of each run; default: as runs.yml says")
+    one.add_argument("--where", help="local (default), gpus, or a file that names a cluster: cluster/slurm.yml")
     one.add_argument("--force", action="store_true", help="also what is fresh by its committed reference")
     one.add_argument("-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE",
                      help="another value for a parameter of the one run named: a scratch run")

@@ -21,8 +21,10 @@ from htcv_lib.data.manifest import DataError
     (["run", "--seeds", "-3"], "--seeds -3: write a whole number, 1 or more"),
     (["status", "--profile", "overnight", "vae/mnist-pca"], "vae/mnist-pca is not in profile overnight"),
     (["run", "--profile", "laptop", "pets_unet/mp-tr"], "no run 'pets_unet/mp-tr' in runs.yml; pets_unet has mp-tr-ce"),
+    (["run", "--where", "no.yml"], "HTCV_WHERE=no.yml: choose local, gpus, or a file, for example cluster/slurm.yml"),
 ])
-def test_an_unknown_run_is_one_line(command, message, capsys):
+def test_an_unknown_run_or_place_is_one_line(command, message, capsys, monkeypatch):
+    monkeypatch.setenv("HTCV_WHERE", "local")
     assert main(command) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and error.startswith("htcv: ")

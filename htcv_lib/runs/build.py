@@ -6,13 +6,13 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLease, Timeout
 
 from htcv_lib.runs.claim_files import load_files
 from htcv_lib.runs.code import digest
@@ -31,8 +31,10 @@ from htcv_lib.runs.plan import PROFILES, Book, PlanError, check_in_profile, chec
 from htcv_lib.runs.project import Project, check_data_folder, cuda_devices
 from htcv_lib.runs.records import Record, Results, check_references
 from htcv_lib.runs.run import scratch_context
+from htcv_lib.runs.where import Place, chosen_place, execute_at, width
 
 Say = Callable[[str], None]
+LEASE = 60.0  # see `build_lock`; all machines must agree on it
 GPU_PROFILES = ("full", "paper")  # their expected minutes are those of one GPU
 
 
@@ -87,22 +89,27 @@ def check_settings(project: Project) -> None:
     for variable in ("HTCV_SEEDS", "HTCV_JOBS", "HTCV_THREADS"):
         whole_number(variable)
     budget_minutes()
+    chosen_place()
 
 
 @contextmanager
 def build_lock(project: Project, say: Say = print):
-    """One build at a time in a checkout; a second one says so and waits."""
+    """One build at a time in a checkout, whichever machine of a shared file system it runs on; a second one says so and
+    waits.
+
+    The lock ends with its process, but not every network file system tells other machines of it; the lease, a file that
+    its owner renews, holds there too and is taken over once nobody has renewed it for `LEASE` seconds.
+    """
     project.built.mkdir(exist_ok=True)
-    lock = FileLock(project.built / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say("Another build of this checkout is running; waiting for it to finish.")
-        lock.acquire()
-    try:
+    with ExitStack() as held:
+        for lock in (FileLock(project.built / ".lock"), SoftFileLease(project.built / ".lease", lease_duration=LEASE)):
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                say("Another build of this checkout is running; waiting for it to finish.")
+                lock.acquire()
+            held.callback(lock.release)
         yield
-    finally:
-        lock.release()
 
 
 def build(project: Project, profile: str | None = None, seeds: int | None = 1, say: Say = print,
@@ -126,9 +133,10 @@ def build(project: Project, profile: str | None = None, seeds: int | None = 1, s
     stale = [state for state in states
              if (not state.fresh or (force and not state.built)) and (pages or not state.measured)]
     stale = _with_weights(stale, states, project)
-    stale = _affordable(stale, say)
-    _announce(profile, states, stale, say)
-    outcomes = execute([_task(state, states, project) for state in stale], say)
+    place = chosen_place(max((state.run.memory_gb for state in stale), default=1.0))
+    stale = _affordable(stale, width(place), say)
+    _announce(profile, states, stale, place, say)
+    outcomes = execute_at(place, [_task(state, states, project) for state in stale], say)
     report = BuildReport(profile, run_states(planned, project), outcomes)
     _prune(report, project)
     if pages:
@@ -162,7 +170,7 @@ def run_changed(project: Project, name: str, profile: str, changes: Mapping[str,
     task = Task(name, run.notebook, {**run.parameters, **values}, project.staging / "scratch" / name,
                 project.scratch / name / context["key"].removeprefix("scratch-"), project.root, context,
                 minutes=run.minutes)
-    (outcome,) = execute([task], say)
+    (outcome,) = execute_at(chosen_place(run.memory_gb), [task], say)
     return outcome
 
 
@@ -206,12 +214,12 @@ def _with_weights(stale: list[RunState], states: list[RunState], project: Projec
     return [state for state in states if state.run.name in chosen]
 
 
-def _affordable(stale: list[RunState], say: Say) -> list[RunState]:
-    """As many runs, most important first, as `HTCV_BUDGET` ("25m", "2h") has time for."""
+def _affordable(stale: list[RunState], workers: int, say: Say) -> list[RunState]:
+    """As many runs, most important first, as `HTCV_BUDGET` ("25m", "2h") has time for on so many workers."""
     minutes = budget_minutes()
     if minutes is None:
         return stale
-    budget = minutes * len(slots())
+    budget = minutes * workers
     chosen: list[RunState] = []
     for state in stale:
         names = {other.run.name for other in chosen}
@@ -225,7 +233,7 @@ def _affordable(stale: list[RunState], say: Say) -> list[RunState]:
     return chosen
 
 
-def _announce(profile: str, states: list[RunState], stale: list[RunState], say: Say) -> None:
+def _announce(profile: str, states: list[RunState], stale: list[RunState], place: Place | None, say: Say) -> None:
     if profile == "none":
         say("Profile none: nothing is trained; pages show the committed references.")
     elif not states:
@@ -237,12 +245,12 @@ def _announce(profile: str, states: list[RunState], stale: list[RunState], say: 
         say(f"Profile {profile}: all {len(states)} runs are fresh{by}; nothing to execute."
             + (f" Data that --force would want: {lost}." if lost else ""))
     else:
-        workers = slots()
-        minutes = sum(state.run.minutes for state in stale) / len(workers)
-        where = f"{len(workers)} {'GPU' if workers[0].device else 'CPU'} worker(s)"
-        on_gpu = " on a GPU, far more here" if profile in GPU_PROFILES and not workers[0].device else ""
+        workers = width(place)
+        minutes = sum(state.run.minutes for state in stale) / workers
+        kind = place.name if place else "GPU" if slots()[0].device else "CPU"
+        on_gpu = " on a GPU, far more here" if profile in GPU_PROFILES and kind == "CPU" else ""
         memory = max(state.run.memory_gb for state in stale)
-        say(f"Profile {profile}: {len(stale)} of {len(states)} runs to execute on {where}, "
+        say(f"Profile {profile}: {len(stale)} of {len(states)} runs to execute on {workers} {kind} worker(s), "
             f"about {clock(minutes * 60)} minutes{on_gpu}, {memory:g} GB of memory each; "
             f"data: {', '.join(data_needed(state.run for state in stale)) or 'none'}.")
 

@@ -118,7 +118,7 @@ def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
                     free.append(slot)
                     broken |= isinstance(future.exception(), BrokenProcessPool)
                     outcomes[task.label] = outcome = _with_room(_result(future, task), Project(task.root))
-                    say(_line(outcome, len(outcomes), len(tasks), time.perf_counter() - begin,
+                    say(progress_line(outcome, len(outcomes), len(tasks), time.perf_counter() - begin,
                               sum(other.minutes for other in waiting + [pair[0] for pair in running.values()]),
                               len(free) + len(running)))
     return [outcomes[task.label] for task in tasks]
@@ -253,7 +253,7 @@ def _drop_hopeless(waiting: list[Task], outcomes: dict[str, Outcome], say: Calla
             return
 
 
-def _line(outcome: Outcome, number: int, total: int, elapsed: float, minutes_left: float, workers: int) -> str:
+def progress_line(outcome: Outcome, number: int, total: int, elapsed: float, minutes_left: float, workers: int) -> str:
     state = f"done in {outcome.seconds:.0f} s" if outcome.ok else f"FAILED: {outcome.error}"
     left = f", about {clock(minutes_left * 60 / max(workers, 1))} left" if number < total else ""
     return f"  [{number}/{total}] {outcome.label}: {state} (elapsed {clock(elapsed)}{left})"

@@ -29,6 +29,7 @@ from htcv_lib.runs.project import Project, device_name, git_state, peak_memory_m
 from htcv_lib.runs.records import SCHEMA, Metric, Record, Results, Samples, check_sizes, digests, replaced, write_json
 
 RUN_FOLDER = "HTCV_RUN_FOLDER"  # set by the runner for the kernel
+LOST_LOCK = 300  # seconds in which a network file system frees the lock of a node that was lost
 SHELL = ("In", "Out", "exit", "quit")  # names that a kernel adds
 STATE = {"format", "epoch", "step", "history", "models", "optimizers", "schedulers", "average", "batches", "random"}
 
@@ -145,7 +146,7 @@ class Run:
         path = Path(self.lock.lock_file).with_suffix(".pt")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self.lock.acquire(timeout=0)
+            self.lock.acquire(timeout=0 if self.context["profile"] == "scratch" else LOST_LOCK)
         except Timeout:
             print("Another kernel trains this run with the same parameters: this one keeps no checkpoint.")
             return None

@@ -87,7 +87,8 @@ def toy(tmp_path, monkeypatch) -> Project:
     write_notebook(root / "notebooks/toy/chapter.ipynb", new_markdown_cell("# Toys"), new_code_cell(CHAPTER_CELL))
     (root / "notebooks/toy/runs.yml").write_text(yaml.safe_dump(RUNS))
     (root / "notebooks/toy/metrics.yml").write_text(yaml.safe_dump(METRICS))
-    for name in ("HTCV_PROFILE", "HTCV_SEEDS", "HTCV_BUDGET", "HTCV_ROOT", "HTCV_RUN_FOLDER", "HTCV_JOBS"):
+    for name in ("HTCV_PROFILE", "HTCV_SEEDS", "HTCV_BUDGET", "HTCV_ROOT", "HTCV_RUN_FOLDER", "HTCV_JOBS",
+                 "HTCV_WHERE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTCV_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", str(root))
