@@ -6,11 +6,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AUDIT := $(VENV)/audit/bin
 # The environment is made again when, and only when, what it is made from changes.
 WANTED := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 STAMP := $(VENV)/.made-from-$(WANTED)
 
-.PHONY: book test check test-slurm lab lint vendor clean help
+.PHONY: book test check test-slurm lab lint vendor audit clean help
 
 book: $(STAMP)  ## execute what is stale and build the book into _build/html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jb build . -W --keep-going -n
@@ -37,6 +38,12 @@ lint: $(STAMP)  ## check the code's style
 
 vendor:  ## fetch what runs the live figures in a browser (needs npm); the repository has it already
 	$(PYTHON) book/live/vendor.py
+
+audit: $(STAMP)  ## list licences of the packages, and known vulnerabilities where the advisories can be reached
+	@test -x $(AUDIT)/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && \
+	  $(AUDIT)/python -m pip install --quiet --disable-pip-version-check pip-audit pip-licenses; }
+	@$(AUDIT)/pip-licenses --python $(BIN)/python --order=license
+	-@$(AUDIT)/pip-audit --requirement requirements.lock --no-deps --disable-pip --progress-spinner off
 
 clean:  ## remove the built pages; records, weights and the environment stay
 	rm -rf _build book/pages

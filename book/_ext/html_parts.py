@@ -20,6 +20,11 @@ def anchor(text: str, address: str, classes: str = "", title: str = "") -> str:
     return f'<a href="{escape(address)}"{extra}>{escape(text)}</a>'
 
 
+def in_markdown(text: str) -> str:
+    """Text that is not ours to trust, as Markdown shows it: HTML in it is shown and does nothing."""
+    return escape(text, quote=False).replace("`", "&#96;")
+
+
 def badge(word: str, text: str = "") -> str:
     """A verdict or state as a small label; the word is in it, so colour is never the only sign."""
     return f'<span class="htcv-badge htcv-is-{slug(word)}">{escape(text or word)}</span>'

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
+from html_parts import in_markdown
 from reference_pictures import curve_section, draw, picture_section
 from reference_tables import table_sections
 
@@ -45,14 +46,14 @@ def write_stub_page(page: Path, title: str, anchor: str, run: str, failure: str)
 
 
 def _failure(failure: str) -> list[str]:
-    return ["```{warning}", f"In this build the notebook failed: {failure}", "```", ""] if failure else []
+    return ["```{warning}", f"In this build the notebook failed: {in_markdown(failure)}", "```", ""] if failure else []
 
 
 def _origin(record: Record, seeds: int) -> list[str]:
     which = f"; seed {record.seed} leads, {seeds - 1} more fold out or are drawn thin" if seeds > 1 else ""
     return ["```{note}",
             f"This build did not execute this run. The page shows its committed reference: profile "
-            f"{record.profile}, computed on {record.finished[:10]} on {record.device}{which}.", "```"]
+            f"{record.profile}, computed on {record.finished[:10]} on {in_markdown(record.device)}{which}.", "```"]
 
 
 def _metric_table(record: Record, family: Family, seeds: Sequence[Record]) -> list[str]:
@@ -71,4 +72,4 @@ def _metric_table(record: Record, family: Family, seeds: Sequence[Record]) -> li
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(in_markdown(cell).replace("|", "\\|") for cell in cells) + " |"

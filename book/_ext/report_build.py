@@ -7,6 +7,7 @@ compilation of the others; they fail the build at its end, with one line each.
 import sys
 from contextlib import ExitStack
 
+from html_parts import in_markdown
 from reference_page import write_reference_page, write_stub_page
 from sphinx.util import logging
 
@@ -53,7 +54,7 @@ def publish_pages(project: Project, report: BuildReport) -> None:
         for variant, entry in family.variants.items():
             run = f"{family.name}/{variant}/s0"
             page = folder / "runs" / f"{variant}.ipynb"
-            title, anchor = entry.get("title", variant), f"run-{family.name}-{variant}".replace("_", "-")
+            title, anchor = in_markdown(entry.get("title", variant)), f"run-{family.name}-{variant}".replace("_", "-")
             built: Record | None = report.built.get(run)
             if built:
                 publish(built.folder / "notebook.ipynb", page, title, anchor, project, provenance=run)
@@ -69,7 +70,7 @@ def publish_pages(project: Project, report: BuildReport) -> None:
             label, page = f"{family.name}/{stem}", folder / name
             anchor = f"chapter-{family.name}-{stem}".replace("_", "-")
             alone = len(family.chapters) == 1  # several chapters of one family go by their own headings
-            title = family.title if alone else first_heading(project.notebooks / family.name / name)
+            title = in_markdown(family.title) if alone else first_heading(project.notebooks / family.name / name)
             if label in report.chapters:
                 publish(report.chapters[label], page, title, anchor, project, label, fold_code=True)
             elif not page.exists():

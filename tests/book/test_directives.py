@@ -455,3 +455,21 @@ def test_the_verdict_bar_counts_the_claims_by_word(toy):
     bar = html[html.index('class="htcv-verdicts"'):html.index('class="htcv-claims"')]
     assert "How 2 claims fared" in bar and "1 supported" in bar and "1 not testable" in bar
     assert "contradicted" not in bar
+
+
+def test_html_in_a_title_or_in_a_message_is_shown_and_does_nothing(toy):
+    from report_build import publish_pages
+
+    from htcv_lib.runs.build import BuildReport
+    from htcv_lib.runs.execute import Outcome
+    from htcv_lib.runs.project import Project
+
+    bad = "<script>alert(1)</script>"
+    toy.runs.write_text(RUNS.replace("The first run", bad).replace("Toy family", bad))
+    toy.metrics.write_text(METRICS.replace("Accuracy", bad))
+    (toy.refer("first", 0, 0.8, device=bad) / "history.csv").unlink()
+    publish_pages(Project(toy.root), BuildReport("none", [], [Outcome("toy/second/s0", False, 0.0, f"`x` {bad}")]))
+    toy.page("```{results-table} toy\n```\n\n```{status-table}\n```\n\n{result}`toy/first/s0:accuracy`")
+    toy.build()
+    pages = [path.read_text() for path in (toy.root / "_build" / "html").rglob("*.html")]
+    assert [page for page in pages if bad in page] == [] and sum("&lt;script&gt;alert" in page for page in pages) >= 3
