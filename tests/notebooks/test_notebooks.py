@@ -113,3 +113,70 @@ def test_every_headline_stands_in_one_chapter_of_its_report():
         blocks = re.findall(r"^```\{claims\}[^\n]*\n(.*?)^```", text, re.S | re.M)
         if all(blocks):  # an empty one shows all
             assert sorted(" ".join(blocks).split()) == sorted(headline.id for headline in file.headlines), family
+
+
+# What a report has, in its order -> the heading and the figures or tables of the chapter that answer it.
+REPORTS = {
+    "pets_unet/chapter.ipynb": {
+        "Structure": ("Structure", ["architecture"]), "Metrics": ("Metrics", ["report"]),
+        "Performance Curve": ("Performance curve", ["curves-raw", "curves-smooth"]),
+        "Some observations": ("Some observations", ["effects", "grid"]),
+        "Data Exploration": ("Data exploration", ["variants"])},
+    "vae/chapter.ipynb": {
+        "Structure": ("Structure", ["architecture"]), "Metrics": ("Metrics", ["units", "units-test"]),
+        "Performance Curve": ("Performance curve", ["loss", "reconstruction", "kl", "label", "cifar-curves"]),
+        "Data Exploration, MNIST": ("Data exploration: MNIST", ["grid-mnist"]),
+        "Data Exploration, CIFAR10": ("Data exploration: CIFAR-10", ["photographs"]),
+        "Some observations": ("Some observations", [])},
+    "neural_renderer/chapter.ipynb": {
+        "2 Przegląd Modeli": ("Section 2: the models", ["sizes"]),
+        "3 A, table 1, figure 1": ("Section 3 A: training of model 1", ["curves-model1"]),
+        "3 B, table 2, figures 2 to 6": ("Section 3 B: training of model 2",
+                                         ["versions", *(f"curves-version{i}" for i in range(1, 6))]),
+        "3 C": ("Section 3 C: training of model 3", ["curves-model3"]),
+        "4 A": ("Section 4 A: the challenge of the discriminator", ["critics"]),
+        "4 B": ("Section 4 B: the challenge of the data", ["scenes"]),
+        "4 C": ("Section 4 C: the challenge of the loss", ["losses"]),
+        "5 Metryki, table 3": ("Section 5: results, metrics", ["table3"]),
+        "5 Wizualizacje, figures 7 to 15": ("Section 5: results, pictures", ["failures"]),
+        "6": ("Section 6: conclusions", ["grid"])},
+    "mask_depth/chapter.ipynb": {
+        "Strategy": ("Strategy", ["augmentation"]),
+        "First Experiment, INPUTS, losses": ("First experiment", ["inputs", "loss-l1"]),
+        "Updated Network, results": ("Updated network", ["results-v2"]),
+        "Doubling the Features?": ("Doubling the features?", []),
+        "Using MSELOSS with mean": ("Using MSELoss with mean and not sum", ["loss-mse", "results-mse"]),
+        "USING SSIM Loss with window = 11": ("Using SSIM with a window of 11", ["results-ssim"]),
+        "Custom loss": ("Custom loss: squared error for the mask and SSIM for the depth",
+                        ["loss-mixed", "results-mixed"]),
+        "DICE Loss": ("Dice for the mask and SSIM for the depth", []),
+        "Focal, one hot, deeper network": ("Focal loss, classes, a deeper network", ["later"])},
+    "decomposer/tackling.ipynb": {
+        "First attempts, loss function": ("First attempts: loss function", ["network"]),
+        "First attempts, results, figures 1 and 2": ("First attempts: results", ["training-loss", "figure-1"]),
+        "Pre-training, figure 3": ("Pre-training", ["autoencoder", "autoencoder-noskips"]),
+        "Improving stability": ("Improving stability", ["remedies"]), "Exploration": ("Exploration", []),
+        "One step back": ("One step back", ["one-step-back"])},
+    "decomposer/advances.ipynb": {
+        "Source Image Reconstruction": ("Source image reconstruction", ["stages"]),
+        "Light and Shadow Mask": ("Light and shadow: pseudo-labels, loss", ["lighting"]),
+        "Occlusion Mask, figure 3.1": ("Occlusion mask: pseudo-labels", ["figure-31"]),
+        "Binary Mask": ("Binary mask", ["masks"]),
+        "RGB Mask, versions 1 and 2": ("RGB mask: versions 1 and 2", ["rgb", "rgb-sheet"])},
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_chapter_answers_every_section_figure_and_table_of_its_report_in_the_reports_order(name):
+    found: dict[str, list[str]] = {}
+    for cell in read_cells(PROJECT.notebooks / name):
+        if cell["cell_type"] == "markdown":
+            found |= {heading: [] for heading in re.findall(r"^#+ (.+)$", cell["source"], re.M)}
+        else:
+            list(found.values())[-1].extend(re.findall(r'name=f?"([^"]+)"', cell["source"]))
+    wanted = REPORTS[name].values()
+    order = [heading for heading in found if heading in {heading for heading, _ in wanted}]
+    assert order == [heading for heading, _ in wanted]
+    missing = [(heading, figure) for heading, figures in wanted for figure in figures
+               if not any(re.fullmatch(re.sub(r"\{.*?\}", ".+", known), figure) for known in found[heading])]
+    assert missing == []
