@@ -70,6 +70,23 @@ class Chapter:
         """A value of this metric as the book prints it."""
         return format(value, self.results.family.metrics.get(metric, {}).get("format", ".3g"))
 
+    def runs_here(self, metrics: Sequence[str]) -> pd.DataFrame:
+        """One row for each run of this build and each interactive run: what it changed, on which data, each metric beside
+        the mean of its references, how long it took and when it finished."""
+        headings = [self.results.family.heading(metric) for metric in metrics]
+        columns = ["Run", "Kind", "Changed", "Data", *headings, "Minutes", "Finished"]
+        rows = [[record.run.partition("/")[2], record.profile, changed, record.dataset,
+                 *(self._beside_reference(record, metric) for metric in metrics),
+                 f"{record.wall_s / 60:.1f}", record.finished[:16].replace("T", " ")]
+                for records in (self.this_build, self.scratch) for record in records
+                for changed in [(self.changed(record) or "nothing") if record.profile == "scratch" else "as planned"]]
+        return pd.DataFrame(rows or [["none", *["n/a"] * (len(columns) - 1)]], columns=columns)
+
+    def _beside_reference(self, record: Record, metric: str) -> str:
+        known = list(self.results.values(record.variant, metric).values())
+        both = ([record.value(metric)] if metric in record.metrics else [], [np.mean(known)] if known else [])
+        return " / ".join(self.text(metric, value[0]) if value else "n/a" for value in both)
+
     def summary(self, variants: Sequence[str], metrics: Sequence[str],
                 names: Mapping[str, str] | None = None, rivals: Sequence[str] = ()) -> pd.DataFrame:
         """One row a variant: name, seeds, and each metric as mean with its 95 % interval half-width.

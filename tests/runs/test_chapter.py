@@ -47,6 +47,13 @@ def test_a_scratch_run_says_what_it_changed(with_references):
     assert Chapter.start("toy").changed(record) == "slope 1.5"
 
 
+def test_the_runs_of_this_machine_stand_beside_their_references(with_references):
+    assert list(Chapter.start("toy").runs_here(["value"]).iloc[0]) == ["none"] + ["n/a"] * 6
+    Run.start("toy/one/s0", {"slope": 1.5, "steps": 10, "seed": 0, "fail": False}).finish({"value": 15.0})
+    (row,) = Chapter.start("toy").runs_here(["value"]).to_dict("records")
+    assert (row["Run"], row["Kind"], row["Changed"], row["Value"]) == ("one/s0", "scratch", "slope 1.5", "15.00 / 2.00")
+
+
 def test_a_scratch_run_is_refused_a_value_of_another_type_unless_nobody_planned_it(with_references):
     with pytest.raises(PlanError, match="toy/one/s0: steps wants int, got float 2.5 .given."):
         Run.start("toy/one/s0", {"slope": 1.5, "steps": 2.5})
