@@ -71,8 +71,8 @@ class Chapter:
         return format(value, self.results.family.metrics.get(metric, {}).get("format", ".3g"))
 
     def runs_here(self, metrics: Sequence[str]) -> pd.DataFrame:
-        """One row for each run of this build and each interactive run: what it changed, on which data, each metric beside
-        the mean of its references, how long it took and when it finished."""
+        """One row for each run of this build and each interactive run: what it changed, on which data, each metric
+        beside the mean of its references, how long it took and when it finished."""
         headings = [self.results.family.heading(metric) for metric in metrics]
         columns = ["Run", "Kind", "Changed", "Data", *headings, "Minutes", "Finished"]
         rows = [[record.run.partition("/")[2], record.profile, changed, record.dataset,

@@ -17,8 +17,8 @@ def with_references(toy, monkeypatch):
         folder = toy.reference("laptop", f"toy/{name}")
         folder.mkdir(parents=True)
         write_json(folder / "record.json", {
-            "run": f"toy/{name}", "profile": "laptop", "key": "k", "parts": {}, "parameters": {}, "device": "a CPU",
-            "finished": "2026-01-01T00:00:00Z", "wall_s": 1.0, "commit": "c",
+            "schema": 1, "run": f"toy/{name}", "profile": "laptop", "key": "k", "parts": {}, "parameters": {},
+            "device": "a CPU", "finished": "2026-01-01T00:00:00Z", "wall_s": 1.0, "commit": "c",
             "metrics": {"value": {"value": value, "split": "test", "n": 3}}})
     return toy
 
