@@ -179,6 +179,7 @@ def test_the_provenance_box_says_how_to_repeat_the_run_and_what_it_used(toy):
 
 def test_a_chapter_has_a_box_too(toy):
     toy.runs.write_text(RUNS + "chapters: [chapter.ipynb]\n")
+    (toy.runs.parent / "chapter.ipynb").write_text((toy.runs.parent / "run.ipynb").read_text())
     toy.refer("first", 0, 0.8)
     toy.page("```{provenance} toy/chapter\n```")
     html, warnings = toy.build()
