@@ -1,6 +1,6 @@
-// Live figures: trained networks that run on the reader's own device. Nothing is loaded before a click on the button, and
-// nothing is sent anywhere. Pages may lie on a disk, where neither fetch nor pictures on canvases work, so that all files
-// of a figure come as base64 in one script (a "pack"). A figure registers with `htcvLive.figure(name, start)`.
+// Live figures: trained networks that run on the reader's own device. Nothing is loaded before a click on the button,
+// and nothing is sent anywhere. Pages may lie on a disk, where neither fetch nor pictures on canvases work, so that all
+// files of a figure come as base64 in one script (a "pack"). A figure registers with `htcvLive.figure(name, start)`.
 (() => {
   const LOADING = "Loading …";
   const home = new URL("live/", document.currentScript.src);
@@ -89,7 +89,8 @@
   // Buttons of which one is pressed.
   const choice = (label, options, chosen, changed) => {
     const buttons = options.map((option, index) => make("button", {
-      type: "button", "aria-pressed": String(index === chosen), onclick: () => { pick(index); changed(index); } }, option));
+      type: "button", "aria-pressed": String(index === chosen), onclick: () => { pick(index); changed(index); },
+    }, option));
     const pick = (index) => buttons.forEach((button, place) => button.setAttribute("aria-pressed", place === index));
     const element = make("div", { class: "htcv-demo-choice", role: "group", "aria-label": label }, ...buttons);
     return { element, buttons, get value() { return buttons.findIndex((one) => one.ariaPressed === "true"); },
@@ -132,6 +133,18 @@
     return Float32Array.from({ length: 3 * size }, (_, i) => data[4 * (i % size) + Math.floor(i / size)] / 255);
   };
 
+  // Call `moved` with where a pointer that is held down is on a canvas: right and down, from its middle, in half sides.
+  const dragged = (canvas, moved) => {
+    const follow = (event) => {
+      const box = canvas.getBoundingClientRect();
+      moved(2 * (event.clientX - box.left) / box.width - 1, 2 * (event.clientY - box.top) / box.height - 1);
+    };
+    canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); follow(event); });
+    canvas.addEventListener("pointermove", (event) => {
+      if (canvas.hasPointerCapture(event.pointerId)) follow(event);
+    });
+  };
+
   const pause = () => new Promise((resolve) => setTimeout(resolve));
 
   // A function that works on the newest request only; `work` is given a question: is there a newer one already?
@@ -170,7 +183,8 @@
       stage.replaceChildren();
       await starts[name](stage, {
         network: (file) => network(name, file), picture: (file) => picture(name, file), say,
-        json: (file) => JSON.parse(new TextDecoder().decode(bytes(packs[name][file]))), bytes: (file) => bytes(packs[name][file]),
+        bytes: (file) => bytes(packs[name][file]),
+        json: (file) => JSON.parse(new TextDecoder().decode(bytes(packs[name][file]))),
       });
       box.classList.add("htcv-is-live");
       stage.hidden = false;
@@ -185,7 +199,7 @@
 
   window.htcvLive = {
     pack: (name, files) => { packs[name] = files; }, figure: (name, start) => { starts[name] = start; },
-    load, network, picture, image, make, slider, choice, group, tile, draw, pixels, pause, newest,
+    load, network, picture, image, make, slider, choice, group, tile, draw, dragged, pixels, pause, newest,
   };
   document.addEventListener("DOMContentLoaded", () => {
     for (const box of document.querySelectorAll(".htcv-demo")) {

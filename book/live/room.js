@@ -1,7 +1,7 @@
 // A pet walks through a room, and mask and depth follow. The picture is put together as those the networks learned from
 // (htcv_lib/mask_depth/rooms): linear light at twice the size, colours harmonised, a contact shadow, fog, a tone curve.
 (() => {
-  const { slider, choice, tile, draw, make, newest } = htcvLive;
+  const { slider, choice, tile, draw, dragged, make, newest } = htcvLive;
   const SIDE = 64, FINE = 128, METRES = 10;  // pixels; depth 1 is 10 m
   const SHADOW = 0.5, HARMONY = 0.4;  // light taken at the contact; how far the pet's mean colour goes to the room's
   const NETWORKS = [["report", "The report's version 2"], ["done-well", "Done well"]];
@@ -18,7 +18,8 @@
       return scratch.getImageData(0, 0, FINE, FINE).data;
     };
     for (const [i, room] of rooms.entries()) {
-      room.light = Float32Array.from(read(await picture(`room${i}.png`), 0, 0, FINE, FINE), (value) => (value / 255) ** 2);
+      const stored = read(await picture(`room${i}.png`), 0, 0, FINE, FINE);
+      room.light = Float32Array.from(stored, (value) => (value / 255) ** 2);
       room.depth = Float32Array.from(new Uint16Array(bytes(`room${i}.u16`).buffer), (value) => value / 65535);
     }
     const cutouts = [];
@@ -27,12 +28,14 @@
     const shown = tile("Drag the pet", SIDE, "A room with a pet in it", "htcv-drag");
     const names = ["Truth", ...NETWORKS.map(([, title]) => title)];
     const masks = names.map((name) => tile(`${name}: mask`, SIDE, `${name}: which pixels are pet`, "htcv-pixelated"));
-    const depths = names.map((name) => tile(`${name}: depth`, SIDE, `${name}: how far away each pixel is`, "htcv-pixelated"));
+    const depths = names.map((name) =>
+      tile(`${name}: depth`, SIDE, `${name}: how far away each pixel is`, "htcv-pixelated"));
 
     const changed = () => render();
-    const side = slider("sideways", { min: -0.9, max: 0.9, step: 0.02, value: 0.2, show: (value) => value.toFixed(2) }, changed);
-    const away = slider("away", { min: 1.2, max: 8, step: 0.05, value: 2.5, show: (value) => `${value.toFixed(1)} m` }, changed);
-    const tall = slider("height", { min: 0.4, max: 1, step: 0.02, value: 0.8, show: (value) => `${value.toFixed(2)} m` }, changed);
+    const number = (value) => value.toFixed(2), metres = (value) => `${value.toFixed(2)} m`;
+    const side = slider("sideways", { min: -0.9, max: 0.9, step: 0.02, value: 0.2, show: number }, changed);
+    const away = slider("away", { min: 1.2, max: 8, step: 0.05, value: 2.5, show: metres }, changed);
+    const tall = slider("height", { min: 0.4, max: 1, step: 0.02, value: 0.8, show: metres }, changed);
     const where = choice("Room", rooms.map((_, i) => `Room ${i + 1}`), 0, changed);
     const who = choice("Pet", pets.map((_, i) => `Pet ${i + 1}`), 0, changed);
 
@@ -52,7 +55,8 @@
       const depth = Math.min(away.value, room.far[Math.round((column + 1) * 32)]);
       const row = contactRow(room, depth), height = room.focal * tall.value / depth, width = height * pets[who.value];
       const half = FINE / 2;
-      const pet = read(cutouts[who.value], half * (column - width / 2 + 1), half * (row - height + 1), half * width, half * height);
+      const pet = read(cutouts[who.value],
+        half * (column - width / 2 + 1), half * (row - height + 1), half * width, half * height);
       const alpha = Float32Array.from({ length: FINE * FINE }, (_, i) => pet[4 * i + 3] / 255);
       const own = [0, 0, 0], around = [0, 0, 0];
       let weight = 1e-3;
@@ -73,7 +77,8 @@
         const pixel = Math.floor(Math.floor(i / FINE) / 2) * SIDE + Math.floor(i % FINE / 2);
         let shade = 1;
         if (ground / METRES < room.depth[pixel] + 0.02) {
-          const dx = (x * ground - column * depth) / room.focal / wide, dz = (ground - depth) / Math.max(0.35 * wide, 0.06);
+          const dx = (x * ground - column * depth) / room.focal / wide;
+          const dz = (ground - depth) / Math.max(0.35 * wide, 0.06);
           shade = 1 - SHADOW * Math.exp(-dx * dx - dz * dz);
         }
         mask[pixel] += alpha[i] / 4;
@@ -115,15 +120,10 @@
       say(`${heard.join("; ")}.`);
     });
 
-    const follow = (event) => {
-      const box = shown.canvas.getBoundingClientRect(), room = rooms[where.value];
-      side.value = 2 * (event.clientX - box.left) / box.width - 1;
-      away.value = floorDepth(room, 2 * (event.clientY - box.top) / box.height - 1);
+    dragged(shown.canvas, (x, y) => {
+      side.value = x;
+      away.value = floorDepth(rooms[where.value], y);
       changed();
-    };
-    shown.canvas.addEventListener("pointerdown", (event) => { shown.canvas.setPointerCapture(event.pointerId); follow(event); });
-    shown.canvas.addEventListener("pointermove", (event) => {
-      if (shown.canvas.hasPointerCapture(event.pointerId)) follow(event);
     });
 
     stage.append(make("div", { class: "htcv-demo-panes" },

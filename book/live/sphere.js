@@ -1,6 +1,6 @@
 // A lit sphere: drawn by the networks, and computed exactly beside them.
 (() => {
-  const { slider, choice, group, tile, draw, make, newest, pause } = htcvLive;
+  const { slider, choice, group, tile, draw, dragged, make, newest, pause } = htcvLive;
   const FULL = 400, COARSE = 100, QUICK = 50, REPORT = 32;  // pixels on a side
   const AT_ONCE = 4096;  // pixels the network colours in one go
   const MARGIN = 4;  // pixels around the sphere's box that count for its PSNR
@@ -93,19 +93,23 @@
     const models = [];
     for (const number of [1, 2, 3]) models.push(await network(`model${number}`));
 
-    const drawn = tile("Done well, pixel by pixel", FULL, "The sphere as the per-pixel network draws it", "htcv-wide htcv-drag");
+    const drawn = tile("Done well, pixel by pixel", FULL, "The sphere as the per-pixel network draws it",
+      "htcv-wide htcv-drag");
     const exact = tile("Exact", FULL, "The sphere computed by Phong's formula", "htcv-wide htcv-drag");
     const error = tile(`Difference, times ${LARGER}`, FULL, "Where the network and the formula differ");
-    const reports = models.map((_, i) => tile(`Model ${i + 1}`, REPORT, `The sphere as the report's model ${i + 1} draws it`,
-      "htcv-pixelated"));
+    const reports = models.map((_, i) => tile(`Model ${i + 1}`, REPORT,
+      `The sphere as the report's model ${i + 1} draws it`, "htcv-pixelated"));
 
-    const number = { show: (value) => value.toFixed(1) }, share = { min: 0, max: 1, step: 0.01, show: (value) => value.toFixed(2) };
+    const number = { show: (value) => value.toFixed(1) };
+    const share = { min: 0, max: 1, step: 0.01, show: (value) => value.toFixed(2) };
     const changed = () => render();
     const light = ["right", "up", "front"].map((name, i) =>
       slider(name, { min: -20, max: 20, step: 0.5, value: [0, 12, 18][i], ...number }, changed));
     const position = ["x", "y", "z"].map((name, i) =>
-      slider(name, { min: SETS[0].low[i], max: SETS[0].high[i], step: 0.05, value: SETS[0].start[i], ...number }, changed));
-    const colour = ["red", "green", "blue"].map((name, i) => slider(name, { value: [0.2, 0.5, 0.9][i], ...share }, changed));
+      slider(name, { min: SETS[0].low[i], max: SETS[0].high[i], step: 0.05, value: SETS[0].start[i], ...number },
+        changed));
+    const colour = ["red", "green", "blue"].map((name, i) =>
+      slider(name, { value: [0.2, 0.5, 0.9][i], ...share }, changed));
     const shininess = slider("shininess", { min: 3, max: 20, step: 0.5, value: 10, ...number }, changed);
     const sets = choice("Which spheres", SETS.map((set) => set.name), 0, (index) => {
       position.forEach((one, i) => {
@@ -114,18 +118,16 @@
       });
       changed();
     });
-    const waves = choice("Waves of the position", ["Waves of the nearest trained pixel", "Waves of each place"], 0, changed);
+    const waves = choice("Waves of the position", ["Waves of the nearest trained pixel", "Waves of each place"], 0,
+      changed);
     const scene = () => [...position, ...colour, shininess, ...light].map((one) => one.value);
 
     for (const { canvas } of [drawn, exact]) {
-      const follow = (event) => {
-        const box = canvas.getBoundingClientRect();
-        light[0].value = 20 * (2 * (event.clientX - box.left) / box.width - 1);
-        light[1].value = 20 * (1 - 2 * (event.clientY - box.top) / box.height);
+      dragged(canvas, (x, y) => {
+        light[0].value = 20 * x;
+        light[1].value = -20 * y;
         changed();
-      };
-      canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); follow(event); });
-      canvas.addEventListener("pointermove", (event) => { if (canvas.hasPointerCapture(event.pointerId)) follow(event); });
+      });
     }
 
     // What the network draws; the pixels that `asked` leaves out stay black. Null if a newer scene came.
@@ -176,8 +178,9 @@
     stage.append(
       make("div", { class: "htcv-demo-tiles" }, drawn.element, exact.element, error.element,
         ...reports.map((one) => one.element)),
-      make("p", { class: "htcv-demo-hint" }, "Drag on a large picture to move the light. PSNR is that of the box around the "
-        + `sphere. All were trained on ${REPORT} × ${REPORT} pixels; between them the per-pixel network needs the waves of the nearest.`),
+      make("p", { class: "htcv-demo-hint" }, "Drag on a large picture to move the light. PSNR is that of the box "
+        + `around the sphere. All were trained on ${REPORT} × ${REPORT} pixels; between them the per-pixel network `
+        + "needs the waves of the nearest."),
       sets.element, waves.element,
       make("div", { class: "htcv-demo-controls" }, group("Light", ...light.map((one) => one.element)),
         group("Sphere", ...position.map((one) => one.element)),

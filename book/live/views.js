@@ -27,8 +27,10 @@
     const middle = tile("Median of the views", SIDE, "The median of all views");
     const clean = tile("The network's picture", SIDE, "The picture that the network makes of all views");
     const truth = tile("The painting", SIDE, "The painting as it is");
-    const parts = [tile("Shadow", SIDE, "The shadow of this view"), tile("Light", SIDE, "The light of this view"),
-      tile("Occluder", SIDE, "What stands in front in this view"), tile("Put together", SIDE, "The chosen layers on the picture")];
+    const parts = Object.entries({
+      Shadow: "The shadow of this view", Light: "The light of this view", Occluder: "What stands in front in this view",
+      "Put together": "The chosen layers on the picture",
+    }).map(([title, label]) => tile(title, SIDE, label));
 
     let set = sets[0], layers;
     const view = slider("view", { min: 1, max: VIEWS, step: 1, value: 1 }, () => show());
@@ -40,7 +42,9 @@
     file.addEventListener("change", async () => {
       try {
         const own = [];
-        for (const one of [...file.files].slice(0, VIEWS)) own.push(pixels(await image(URL.createObjectURL(one)), SIDE));
+        for (const one of [...file.files].slice(0, VIEWS)) {
+          own.push(pixels(await image(URL.createObjectURL(one)), SIDE));
+        }
         if (own.length < 2) {
           say("Choose two to ten pictures at once.");
           return;
@@ -67,7 +71,8 @@
         const mask = occluder ? own("mask", 0, pixel) : 0;
         return srgb(clipped(lit)) * (1 - mask) + mask * own("occlusion", c, pixel);
       });
-      say(`View ${at + 1} of ${count}.${set.truth ? ` Picture ${clean.output.value}, median ${middle.output.value}.` : ""}`);
+      const scores = set.truth ? ` Picture ${clean.output.value}, median ${middle.output.value}.` : "";
+      say(`View ${at + 1} of ${count}.${scores}`);
     };
 
     const render = newest(async () => {
