@@ -58,7 +58,7 @@ def test_a_build_that_cannot_start_ends_with_one_line_and_no_traceback(toy, jb):
 def test_data_that_are_not_here_are_said_by_the_build_and_by_status(toy, monkeypatch):
     path = toy.notebooks / "toy/run.ipynb"
     path.write_text(path.read_text().replace("seed: int = 0\\n", "seed: int = 0\\ndataset: str = 'oxford_pets_630'\\n"))
-    monkeypatch.setattr("htcv_lib.runs.build.execute", lambda tasks, say: [])
+    monkeypatch.setattr("htcv_lib.runs.build.execute_at", lambda place, tasks, say: [])
     said = []
     build(toy, "quick", say=said.append, pages=False)
     lost = "oxford_pets_630 (not here: set HTCV_DATA to the folder that holds "
