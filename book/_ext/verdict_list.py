@@ -146,7 +146,8 @@ def chosen_notes(counts: Mapping[str, int], family: str = "") -> str:
 
 def headline_table(env: BuildEnvironment, state: BookState, headlines: Iterable[Judged], here: bool) -> str:
     """One row a headline: the report's conclusion, both answers, and what was measured; `here`, all tests below it."""
-    titles = ("The report concludes", "In its own files", "In our reruns", "Measured, against the margin")
+    titles = ("The report concludes", "In its own files", "In our reruns",
+              "Measured, against the margin" if here else "Against the margin")
     head = "".join(f'<th scope="col">{text}</th>' for text in titles)
     rows = "".join((headline_rows if here else headline_line)(env, state, judged) for judged in headlines)
     look = "htcv-headlines" if here else "htcv-headlines htcv-inline"
