@@ -7,14 +7,17 @@ with its node. A run executes as it does here, into a staging folder below the c
 
 import inspect
 import math
+import multiprocessing
 import os
 import shutil
 import subprocess
 import sysconfig
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -155,6 +158,7 @@ def execute_there(task: Task, settings: Mapping[str, str], *needed: Outcome, **f
 
     Errors: RunFailed, so that Parsl gives up what needs it.
     """
+    _end_with_manager()
     os.environ.update(settings)
     if not task.notebook.is_file():
         outcome = Outcome(task.label, False, 0.0, f"{task.label}: a node does not see {task.root}; put the checkout on "
@@ -169,16 +173,30 @@ def execute_there(task: Task, settings: Mapping[str, str], *needed: Outcome, **f
     return outcome
 
 
+@cache
+def _end_with_manager() -> None:
+    """End this worker when Parsl's manager of its node ends: somebody else executes its run by then."""
+    manager = multiprocessing.parent_process()
+
+    def end() -> None:
+        manager.join()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
+
+
 def _config(place: Place, folder: Path):
     """Errors: PlanError for what only the provider itself can find wrong."""
     import parsl
+    from parsl.jobs.error_handlers import windowed_error_handler  # three jobs in a row; Parsl's own gives up after one
 
     scripts = sysconfig.get_path("scripts")  # Parsl starts its own from PATH
     os.environ["PATH"] = f"{scripts}{os.pathsep}{os.environ['PATH']}"
     shutil.rmtree(folder, ignore_errors=True)  # of the build before
     try:
         provider = getattr(parsl.providers, place.provider)(**place.options)
-        executor = parsl.executors.HighThroughputExecutor(**{**place.executor, "label": "runs", "provider": provider})
+        executor = parsl.executors.HighThroughputExecutor(**{
+            **place.executor, "label": "runs", "provider": provider, "block_error_handler": windowed_error_handler})
     except Exception as error:
         raise PlanError(f"{place.name}, {place.provider}: {' '.join(str(error).split())}") from None
     return parsl.Config(executors=[executor], run_dir=str(folder), usage_tracking=0, retries=LIVES,

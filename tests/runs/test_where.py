@@ -27,6 +27,8 @@ from htcv_lib.runs.plan import PlanError
 from htcv_lib.runs.where import chosen_place
 
 parsl = pytest.importorskip("parsl", reason="Parsl is not installed: pip install 'parsl>=2026.10'")
+from parsl.jobs.states import JobState, JobStatus  # noqa: E402
+
 SAMPLES = Path(__file__).parents[2] / "cluster"
 STEPS = """import os, time
 node = os.environ.get("SLURMD_NODENAME", "")
@@ -119,6 +121,17 @@ def test_the_samples_are_what_the_classes_of_parsl_take(monkeypatch):
     assert made["slurm"].provider.walltime == "08:00:00"
     assert "--gpus-per-node=2" in made["slurm"].provider.scheduler_options
     assert made["kubernetes"].provider.persistent_volumes == [("report", "/report")]
+
+
+def test_a_place_is_given_up_when_three_jobs_in_a_row_fail_and_not_before(tmp_path, monkeypatch):
+    (tmp_path / "place.yml").write_text("LocalProvider: {}")
+    monkeypatch.setenv("HTCV_WHERE", str(tmp_path / "place.yml"))
+    executor = where._config(chosen_place(), tmp_path / "none").executors[0]
+    failed, done = JobStatus(JobState.FAILED), JobStatus(JobState.COMPLETED)
+    for jobs, bad in (([failed], False), ([failed, failed], False), ([failed, done, failed], False),
+                      ([done, failed, failed, failed], True)):
+        executor.handle_errors({str(number): job for number, job in enumerate(jobs)})
+        assert executor.bad_state_is_set is bad
 
 
 @pytest.mark.slow
