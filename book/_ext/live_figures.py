@@ -47,7 +47,7 @@ class LiveFigure(SphinxDirective):
 
 def opening(name: str, still: str, alt: str, size: tuple[int, int]) -> str:
     return (f'<div class="htcv-demo" data-live="{escape(name)}" role="group" aria-label="Live figure">'
-            f'<img class="htcv-demo-still" src="{escape(still)}" alt="{escape(alt)}" '
+            f'<img class="htcv-demo-still dark-light" src="{escape(still)}" alt="{escape(alt)}" '
             f'width="{size[0]}" height="{size[1]}"><div class="htcv-demo-stage" hidden></div>')
 
 

@@ -34,7 +34,7 @@
     const changed = () => render();
     const number = (value) => value.toFixed(2), metres = (value) => `${value.toFixed(2)} m`;
     const side = slider("sideways", { min: -0.9, max: 0.9, step: 0.02, value: 0.2, show: number }, changed);
-    const away = slider("away", { min: 1.2, max: 8, step: 0.05, value: 2.5, show: metres }, changed);
+    const away = slider("away", { min: 1.2, max: 8, step: 0.05, value: 1.8, show: metres }, changed);
     const tall = slider("height", { min: 0.4, max: 1, step: 0.02, value: 0.8, show: metres }, changed);
     const where = choice("Room", rooms.map((_, i) => `Room ${i + 1}`), 0, changed);
     const who = choice("Pet", pets.map((_, i) => `Pet ${i + 1}`), 0, changed);
