@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+export HTCV_LAB_PORT ?= 8888
 VENV := .venv
 BIN := $(VENV)/bin
 AUDIT := $(VENV)/audit/bin
@@ -29,7 +30,9 @@ test-slurm: $(STAMP)  ## as root on Debian or Ubuntu: install Slurm, run six toy
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs -s tests/runs/test_where.py -k slurm
 
 lab: $(STAMP)  ## open JupyterLab on the notebooks, at http://localhost:8888/lab
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --port 8888 --ServerApp.port_retries=0 \
+	@$(BIN)/python -c 'import socket, sys; sys.exit(socket.socket().connect_ex(("localhost", $(HTCV_LAB_PORT))) == 0 and \
+	  "Port $(HTCV_LAB_PORT) is taken, perhaps by another JupyterLab. Take another: HTCV_LAB_PORT=8889 make lab")'
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter lab --port $(HTCV_LAB_PORT) --ServerApp.port_retries=0 \
 	  --notebook-dir "$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks \
 	  $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS)
 

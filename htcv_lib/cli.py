@@ -8,17 +8,18 @@ import sys
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit status. Errors are one line on stderr (see `one_line`)."""
+    from htcv_lib.runs.project import ended_by_signals, one_line
+
     options = _parser().parse_args(arguments)
     try:
-        status = options.command(options)
+        with ended_by_signals():
+            status = options.command(options)
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # `htcv status | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except Exception as error:
-        from htcv_lib.runs.project import one_line
-
         print(f"htcv: {one_line(error)}", file=sys.stderr)
         return 1
 
@@ -109,7 +110,7 @@ def verify(options: argparse.Namespace) -> int:
 
 def data(options: argparse.Namespace) -> int:
     """List, fetch or verify data sets."""
-    from htcv_lib.data.files import fetch_data, list_data, verify_data
+    from htcv_lib.data.files import fetch_data, list_data, share_cache, verify_data
     from htcv_lib.runs.project import check_data_folder
 
     check_data_folder()
@@ -120,6 +121,7 @@ def data(options: argparse.Namespace) -> int:
     for line in (fetch_data if options.action == "fetch" else verify_data)(options.names):
         print(line.text, flush=True)
         good = good and line.ok
+    share_cache()
     return 0 if good else 1
 
 

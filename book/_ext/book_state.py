@@ -19,7 +19,7 @@ from htcv_lib.runs.claims import Judged, Verdict
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.freshness import RunState, changed_since, run_states
 from htcv_lib.runs.plan import PROFILES, REFERENCE_PROFILES, Book, Family, PlanError, PlannedRun, split_name
-from htcv_lib.runs.project import Project, cpu_name, cuda_devices, git_state
+from htcv_lib.runs.project import Project, cpu_name, cuda_devices, git_state, usable_cores
 from htcv_lib.runs.records import Record, Results, share_of_report
 
 WATCHED = ("book/runs/**/record.json", "book/runs/verified.json",
@@ -133,7 +133,7 @@ class BookState:
     @cached_property
     def machine(self) -> str:
         gpus = cuda_devices()
-        return f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}" if gpus else f"{cpu_name()}, {os.cpu_count()} cores"
+        return f"{len(gpus)} GPU{'s' if len(gpus) > 1 else ''}" if gpus else f"{cpu_name()}, {usable_cores()} cores"
 
     @cached_property
     def today(self) -> str:
@@ -187,7 +187,7 @@ def link(env: BuildEnvironment, docname: str | None, anchor: str = "") -> str:
 
 def watched(project: Project) -> str:
     """Digest of the contents of everything a directive may show."""
-    total = hashlib.sha256(os.environ.get("HTCV_PROFILE", "").encode())
+    total = hashlib.sha256(repr([os.environ.get(name) for name in ("HTCV_PROFILE", "HTCV_LAB_PORT")]).encode())
     for pattern in WATCHED:
         for path in sorted(project.root.glob(pattern)):
             total.update(str(path.relative_to(project.root)).encode() + b"\0" + path.read_bytes())

@@ -1,5 +1,7 @@
 """{provenance} pets_unet/mp-tr-ce/s0, or pets_unet/chapter: who made a page, when, on what, how to do it again."""
 
+import os
+import re
 from html import escape
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from htcv_lib.runs.plan import Family
 from htcv_lib.runs.records import Record
 
 logger = logging.getLogger(__name__)
-LAB = "http://localhost:8888/lab/tree/"  # what `make lab` serves; its root is the checkout
+LAB = f"http://localhost:{os.environ.get('HTCV_LAB_PORT', '8888')}/lab/tree/"  # of `make lab`, at the checkout's root
 
 
 class Provenance(SphinxDirective):
@@ -55,7 +57,9 @@ class Provenance(SphinxDirective):
     def again(self, record: Record, notebook: Path, state: BookState) -> str:
         """The commands that repeat it."""
         path = notebook.relative_to(state.project.root).as_posix()
-        command = f"htcv run {record.run} --profile {record.profile} --force"
+        threads = re.search(r"(\d+) threads?$", record.device)  # their number decides the last digits of a sum
+        command = (f"HTCV_THREADS={threads[1]} " if threads else "") + (
+            f"htcv run {record.run} --profile {record.profile} --force")
         return (f'<p class="htcv-again">To repeat it: <code>{escape(command)}</code></p>'
                 f"<p>To change something: <code>make lab</code>, then open "
                 f'<a href="{LAB}{escape(path)}"><code>{escape(path)}</code></a> on this machine.</p>')

@@ -6,15 +6,17 @@ compilation of the others; they fail the build at its end, with one line each.
 
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 from html_parts import in_markdown
 from reference_page import write_reference_page, write_stub_page
+from sphinx.application import ENV_PICKLE_FILENAME
 from sphinx.util import logging
 
 from htcv_lib.runs.build import BuildReport, build, build_lock
 from htcv_lib.runs.notebook import first_heading
 from htcv_lib.runs.plan import Book
-from htcv_lib.runs.project import Project, one_line
+from htcv_lib.runs.project import Project, ended_by_signals, one_line
 from htcv_lib.runs.publish import publish, remove_stale, write_if_changed
 from htcv_lib.runs.records import Record, Results
 
@@ -32,9 +34,13 @@ def project_of(app) -> Project:
 
 def execute_and_publish(app, config) -> None:
     app.htcv_project = project = Project.find(app.srcdir)
-    app.htcv_lock = ExitStack()
-    app.htcv_lock.enter_context(build_lock(project, logger.info))
+    app.htcv_open = ExitStack()  # until the build has ended
+    app.htcv_open.enter_context(ended_by_signals())
     try:
+        app.htcv_open.enter_context(build_lock(project, logger.info))
+        if unfinished(app).exists():
+            logger.info("The last build did not finish its pages; all are written again.")
+            Path(app.doctreedir, ENV_PICKLE_FILENAME).unlink(missing_ok=True)
         app.htcv_report = report = build(project, say=logger.info)
         publish_pages(project, report)
     except Exception as error:
@@ -45,7 +51,7 @@ def execute_and_publish(app, config) -> None:
 def publish_pages(project: Project, report: BuildReport) -> None:
     """One page per variant (seed 0) and per chapter; no address contains a profile."""
     book = Book.load(project)
-    failed = {outcome.label: outcome.error for outcome in report.failures}
+    failed = {outcome.label: project.scrub(outcome.error) for outcome in report.failures}
     for family in book.families.values():
         results = Results(family.name, project)
         references = {record.run: record for record in results.references}
@@ -77,10 +83,23 @@ def publish_pages(project: Project, report: BuildReport) -> None:
                 write_stub_page(page, title, anchor, label, failed.get(label, ""))
 
 
+def unfinished(app) -> Path:
+    """There while pages are being written: what Sphinx remembers of them may not have been written."""
+    return Path(app.doctreedir, "unfinished")
+
+
+def begin_writing(app, env) -> None:
+    unfinished(app).parent.mkdir(parents=True, exist_ok=True)
+    unfinished(app).touch()
+
+
 def close(app, exception) -> None:
     """Release the lock; fail the build if a notebook failed."""
-    if hasattr(app, "htcv_lock"):
-        app.htcv_lock.close()
+    warned = app.keep_going and app._warncount  # Sphinx would not repeat the warning of a page that did not change
+    if exception is None and not warned:
+        unfinished(app).unlink(missing_ok=True)
+    if hasattr(app, "htcv_open"):
+        app.htcv_open.close()
     failures = current(app).failures if hasattr(app, "htcv_report") else []
     if failures and exception is None:
         for outcome in failures:
@@ -90,5 +109,6 @@ def close(app, exception) -> None:
 
 def setup(app):
     app.connect("config-inited", execute_and_publish, priority=100)
+    app.connect("env-updated", begin_writing)
     app.connect("build-finished", close, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

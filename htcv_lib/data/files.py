@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
@@ -232,6 +232,57 @@ def download(file: DataFile, progress: bool = True) -> Path:
     return target
 
 
+def download_on(file: DataFile, progress: bool = True) -> Path:
+    """As `download`, but what a broken connection left is kept, and the next call asks for the rest.
+
+    Errors: DataError.
+    """
+    import requests
+    from filelock import FileLock
+    from tqdm import tqdm
+
+    target = cache_folder() / "data" / file.path
+    begun = target.with_name(f"{target.name}.begun")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if target.is_file():  # another process was faster
+            return check(file, target)
+        have = begun.stat().st_size if begun.is_file() else 0
+        ask = {"Accept-Encoding": "identity", "Range": f"bytes={have}-"}
+        try:
+            with requests.get(file.url, headers=ask, stream=True, timeout=60) as answer:
+                answer.raise_for_status()
+                have = have if answer.status_code == requests.codes.partial_content else 0
+                with (begun.open("ab" if have else "wb") as stream,
+                      tqdm(desc=file.name, total=file.size, initial=have, unit="B", unit_scale=True,
+                           disable=None if progress else True) as bar):
+                    for block in answer.iter_content(2**16):
+                        bar.update(stream.write(block))
+        except OSError as error:  # requests' errors are OSErrors
+            kept = begun.stat().st_size if begun.is_file() else 0
+            raise DataError(f"{file.path}: cannot download {file.url} ({error}); {size_text(kept)} are kept, start "
+                            "again to go on") from error
+        try:
+            check(file, begun, remember=False)
+        except DataError as error:
+            begun.unlink()
+            raise DataError(f"{file.path} from {file.url}: {str(error).split(': ', 1)[-1]}") from error
+        os.replace(begun, target)
+    return target
+
+
+def share_cache() -> None:
+    """Let who may read the folder of the cache read all of it: what was written under a temporary name is private."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    for path in cache_folder().rglob("*"):
+        with suppress(OSError):  # of another user, or just gone
+            mode = path.stat().st_mode & 0o777
+            open_to_all = mode | ((0o777 if path.is_dir() else 0o666) & ~umask)
+            if open_to_all != mode:
+                path.chmod(open_to_all)
+
+
 def _found(file: DataFile) -> Path:
     if (hit := find(file)) is not None:
         return hit[1]
@@ -391,7 +442,7 @@ def fetch_data(names: Iterable[str] = (), progress: bool = True) -> Iterator[Lin
             for file in manifest.files:
                 hit = find(file)
                 if hit is None and file.url and file.bundled is None:
-                    path = (unpacked if file.url.startswith(PACKAGE) else download)(file, progress)
+                    path = (unpacked if file.url.startswith(PACKAGE) else download_on)(file, progress)
                     yield Line(True, f"fetched  {name}: {path}")
                 elif hit is None and not named:
                     yield Line(True, f"skipped  {name}: {file.path} has no public address (set HTCV_DATA)")

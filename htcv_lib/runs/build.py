@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 from filelock import FileLock, SoftFileLease, Timeout
 
+from htcv_lib.data.files import download_on, missing
+from htcv_lib.data.manifest import DataError, load_manifest
 from htcv_lib.runs.claim_files import load_files
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import NOTEBOOK, Outcome, Task, clock, execute, slots
@@ -22,6 +24,7 @@ from htcv_lib.runs.freshness import (
     RunState,
     chapter_inputs,
     data_needed,
+    data_of,
     keep_listing,
     page_parts,
     run_states,
@@ -100,11 +103,14 @@ def build_lock(project: Project, say: Say = print):
     The lock ends with its process, but not every network file system tells other machines of it; the lease, a file that
     its owner renews, holds there too and is taken over once nobody has renewed it for `LEASE` seconds.
     """
-    project.built.mkdir(exist_ok=True)
     with ExitStack() as held:
         for lock in (FileLock(project.built / ".lock"), SoftFileLease(project.built / ".lease", lease_duration=LEASE)):
             try:
+                project.built.mkdir(exist_ok=True)
                 lock.acquire(timeout=0)
+            except PermissionError:
+                raise PlanError(f"{project.built}, or the lock in it, belongs to another user, perhaps since a sudo: "
+                                f"make it yours, sudo chown -R $USER {project.built}") from None
             except Timeout:
                 say("Another build of this checkout is running; waiting for it to finish.")
                 lock.acquire()
@@ -136,6 +142,7 @@ def build(project: Project, profile: str | None = None, seeds: int | None = 1, s
     place = chosen_place(max((state.run.memory_gb for state in stale), default=1.0))
     stale = _affordable(stale, width(place), say)
     _announce(profile, states, stale, place, say)
+    _fetch(stale, say)
     outcomes = execute_at(place, [_task(state, states, project) for state in stale], say)
     report = BuildReport(profile, run_states(planned, project), outcomes)
     _prune(report, project)
@@ -253,6 +260,17 @@ def _announce(profile: str, states: list[RunState], stale: list[RunState], place
         say(f"Profile {profile}: {len(stale)} of {len(states)} runs to execute on {workers} {kind} worker(s), "
             f"about {clock(minutes * 60)} minutes{on_gpu}, {memory:g} GB of memory each; "
             f"data: {', '.join(data_needed(state.run for state in stale)) or 'none'}.")
+
+
+def _fetch(stale: list[RunState], say: Say) -> None:
+    """Download what these runs need and is not here; what fails is left to the runs that want it."""
+    for name in sorted({name for state in stale for name in data_of(state.run)}):
+        for file in missing(load_manifest(name)):
+            if (file.url or "").startswith("http"):
+                try:
+                    download_on(file)
+                except DataError as error:
+                    say(f"  {error}")
 
 
 def _execute_chapters(report: BuildReport, book: Book, families: Iterable[str] | None, say: Say) -> None:

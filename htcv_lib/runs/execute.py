@@ -4,28 +4,32 @@ A task is a notebook with parameters and a folder to end up in. It runs in a sta
 only when it finished is that folder renamed. What fails stays in staging with its traceback.
 """
 
+import ctypes
 import importlib
 import json
 import multiprocessing
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
-from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
 from htcv_lib.runs.notebook import read_cells
 from htcv_lib.runs.plan import whole_number
-from htcv_lib.runs.project import ROOM, Project, cuda_devices, one_line
+from htcv_lib.runs.project import ROOM, Project, cuda_devices, one_line, usable_cores
 from htcv_lib.runs.run import RUN_FOLDER
 
 NOTEBOOK = "notebook.ipynb"
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 START_TIMEOUT = 180  # seconds for a kernel to answer; busy machines need it
 PRELOADED = ["torch", "torchvision", "segmentation_models_pytorch", "skimage.metrics", "scipy.stats",
              "matplotlib.pyplot", "pandas", "IPython.display"]
@@ -78,11 +82,6 @@ def slots() -> list[Slot]:
     return [Slot(threads, gpus[place % len(gpus)] if gpus else "") for place in range(jobs)]
 
 
-def usable_cores() -> int:
-    """Cores that this process may use: those of its affinity, as schedulers and containers set it."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
             workers: Sequence[Slot] | None = None, kernels: bool = True) -> list[Outcome]:
     """Execute tasks, dependencies first, and report one line each as they end.
@@ -100,9 +99,9 @@ def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
     begin = time.perf_counter()
     log = tasks[0].root / "runs" / "kernels.log"
     log.parent.mkdir(exist_ok=True)
+    log.open("a").close()  # what no worker could do, this process cannot either, and says so
     while waiting:  # once more if a worker was killed: its pool takes no further task
-        with ProcessPoolExecutor(min(len(free), len(tasks)), _processes(kernels, free[0]), initializer=_log_stderr,
-                                 initargs=(str(log),), max_tasks_per_child=None if kernels else 1) as pool:
+        with _workers(min(len(free), len(tasks)), kernels, free[0], str(log)) as pool:
             broken = False
             while running or (waiting and not broken):
                 _drop_hopeless(waiting, outcomes, say)
@@ -110,7 +109,7 @@ def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
                 for task, slot in zip(ready, list(free), strict=False):
                     free.remove(slot)
                     waiting.remove(task)
-                    running[pool.submit(execute_one if kernels else execute_cells, task, slot)] = (task, slot)
+                    running[_submit(pool, execute_one if kernels else execute_cells, task, slot)] = (task, slot)
                 if not running:
                     continue
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -127,14 +126,29 @@ def execute(tasks: Sequence[Task], say: Callable[[str], None] = print,
 def execute_one(task: Task, slot: Slot) -> Outcome:
     """Execute one task in this process; the environment is set for its kernel."""
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     _prepare(task, slot)
     begin = time.perf_counter()
-    try:
+    started: list[subprocess.Popen] = []
+
+    def run() -> None:
         papermill.execute_notebook(
             str(task.notebook), str(task.staging / NOTEBOOK), task.parameters, kernel_name="python3",
             cwd=str(task.root), progress_bar=False, start_timeout=START_TIMEOUT,
+            kernel_manager_class=_kernel_manager(started),
         )
+
+    try:
+        try:
+            run()
+        except RuntimeError as error:
+            if isinstance(error, DeadKernelError):
+                raise
+            run()  # the kernel never answered: another process may have been faster to take its port
+    except DeadKernelError:
+        error = f"the kernel {_ended(started[-1].wait())}"
+        return Outcome(task.label, False, time.perf_counter() - begin, f"{task.label}: {error}")
     except papermill.PapermillExecutionError as error:
         where = f"cell {(error.exec_count or error.cell_index) - 1}"  # the injected parameters do not count
         message = " ".join(f"{error.ename}: {error.evalue}".split())
@@ -178,13 +192,22 @@ def _library_of(root: Path) -> Iterator[None]:
         sys.modules.update(own)  # results travel back as what the caller knows
 
 
-def _processes(kernels: bool, slot: Slot) -> BaseContext:
-    """How workers start; those without kernels are forked from one that has imported what all need."""
+@contextmanager
+def _workers(count: int, kernels: bool, slot: Slot, log: str) -> Iterator[ProcessPoolExecutor]:
+    """A pool whose processes end at once where this one is told to end; those without kernels are forked from one that
+    has imported what all need."""
     context = multiprocessing.get_context("spawn" if kernels else "forkserver")
     if not kernels:
         os.environ["OMP_NUM_THREADS"] = str(slot.threads)  # read when torch is imported
         context.set_forkserver_preload(PRELOADED)
-    return context
+    with ProcessPoolExecutor(count, context, initializer=_begin_worker, initargs=(log,),
+                             max_tasks_per_child=None if kernels else 1) as pool:
+        try:
+            yield pool
+        except BaseException:
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            raise
 
 
 def _prepare(task: Task, slot: Slot) -> None:
@@ -192,7 +215,7 @@ def _prepare(task: Task, slot: Slot) -> None:
     os.environ.update({
         RUN_FOLDER: str(task.staging), "HTCV_ROOT": str(task.root), "HTCV_BATCH": "1",
         "HTCV_THREADS": str(slot.threads), "OMP_NUM_THREADS": str(slot.threads),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "PYTHON_CPU_COUNT": str(slot.threads), "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     })
     if slot.device:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot.device
@@ -205,6 +228,10 @@ def _finished(task: Task, seconds: float) -> Outcome:
     """Move what a notebook left in staging to its place, if it is complete."""
     if task.makes_record and not (task.staging / "record.json").is_file():
         return Outcome(task.label, False, seconds, f"{task.label}: the notebook ended without run.finish(...)")
+    for path in [*task.staging.glob("*.csv"), *task.staging.glob("record.json")]:
+        text = path.read_text(encoding="utf-8")
+        if (neutral := Project(task.root).scrub(text)) != text:
+            path.write_text(neutral, encoding="utf-8")
     task.final.parent.mkdir(parents=True, exist_ok=True)
     if task.final.exists():  # the same key executed again on request
         shutil.rmtree(task.final)
@@ -212,16 +239,60 @@ def _finished(task: Task, seconds: float) -> Outcome:
     return Outcome(task.label, True, seconds, folder=task.final)
 
 
-def _log_stderr(path: str) -> None:
-    """What kernels say about themselves goes to a file, not between the lines of progress."""
-    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
+def _submit(pool: ProcessPoolExecutor, function: Callable, *arguments: Any) -> Future:
+    """As `pool.submit`; a worker that starts for it leaves Ctrl-C to the process that started it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(function, *arguments)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin_worker(log: str) -> None:
+    """What kernels say about themselves goes to a file, not between the lines of progress. A worker ends with the
+    process that started it, however that ends."""
+    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    def end_with_parent() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _kernel_manager(started: list[subprocess.Popen]) -> type:
+    """What starts a kernel that ends with this process, however that ends, and is kept in `started`."""
+    from jupyter_client import AsyncKernelManager
+
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None  # elsewhere ipykernel looks every second
+
+    def end_with_parent() -> None:
+        if library:
+            library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    class KernelManager(AsyncKernelManager):
+        async def start_kernel(self, **options: Any) -> None:
+            await self._async_start_kernel(preexec_fn=end_with_parent, **options)
+            started.append(self.provisioner.process)
+
+    return KernelManager
+
+
+def _ended(status: int) -> str:
+    """How a process ended: -9 -> "was killed ..."."""
+    if status == -signal.SIGKILL:
+        return "was killed (SIGKILL), most often because memory ran out: HTCV_JOBS=1 executes one run at a time"
+    how = signal.Signals(-status).name if status < 0 else f"status {status}"
+    return f"ended by itself ({how}): see runs/kernels.log"
 
 
 def _result(future: Future, task: Task) -> Outcome:
     try:
         return future.result()
     except BrokenProcessPool:
-        return Outcome(task.label, False, 0.0, f"{task.label}: the worker process was killed (out of memory?)")
+        return Outcome(task.label, False, 0.0, f"{task.label}: the worker process {_ended(-signal.SIGKILL)}")
     except Exception as error:  # before its notebook began, or when its results were moved: a disk that is full
         return Outcome(task.label, False, 0.0, f"{task.label}: {one_line(error)}")
 

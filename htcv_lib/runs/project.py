@@ -1,21 +1,28 @@
 """Where things lie in a checkout, and which machine this is: never a host name."""
 
+import json
 import os
 import platform
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 
-from htcv_lib.data.manifest import DataError, data_folder
+from htcv_lib.data.manifest import DataError, cache_folder, data_folder
 
 # Where things lie in a checkout: the one place that knows the folder names.
 
@@ -30,7 +37,7 @@ class Project:
 
     @classmethod
     def find(cls, start: Path | str | None = None) -> "Project":
-        """The project that contains `start` (default: `HTCV_ROOT`, the working folder, this package).
+        """The project that contains `start` (default: `HTCV_ROOT`, the working folder, this package), settled.
 
         Errors: FileNotFoundError if none of them lies in a project.
         """
@@ -38,7 +45,9 @@ class Project:
         for place in filter(None, starts):
             for folder in (Path(place).resolve(), *Path(place).resolve().parents):
                 if (folder / "notebooks").is_dir() and (folder / "data_manifests").is_dir():
-                    return cls(folder)
+                    project = cls(folder)
+                    project.settle()
+                    return project
         raise FileNotFoundError("no notebooks and data_manifests here or above: not inside a report book")
 
     @property
@@ -110,8 +119,7 @@ class Project:
     @property
     def weights(self) -> Path:
         """Trained weights, by result key; shared by all checkouts of this user."""
-        cache = os.environ.get("HTCV_CACHE") or Path.home() / ".cache" / "htcv"
-        return Path(cache) / "checkpoints"
+        return cache_folder() / "checkpoints"
 
     def check_places(self) -> None:
         """Try what a run would fail at in its end. Errors: OSError, one line, for a folder of results or weights that
@@ -128,6 +136,31 @@ class Project:
 
     def reference(self, profile: str, name: str) -> Path:
         return self.references / profile / name
+
+    def settle(self) -> None:
+        """Make the folders that the environment names absolute, for this process and those it starts; where there is no
+        home to write to, as in many containers, `runs/home` becomes it."""
+        home = os.path.expanduser("~")  # as it is, where nobody knows
+        if not os.access(home, os.W_OK):
+            os.environ["HOME"] = str(self.built / "home")
+            Path(os.environ["HOME"]).mkdir(parents=True, exist_ok=True)
+        os.environ["HTCV_CACHE"] = str(cache_folder().absolute())
+        if data := data_folder():
+            os.environ["HTCV_DATA"] = str(data.absolute())
+
+    def scrub(self, text: str) -> str:
+        """Replace the folders of this machine by neutral words, in every spelling: as they are, in HTML, addresses and
+        JSON. `/data` is one in "/data/pets", and none in "../../data.md"."""
+        words = {cache_folder(): "$HTCV_CACHE", Path(os.path.expanduser("~")): "~", self.root: "."}
+        if data := data_folder():
+            words[data] = "$HTCV_DATA"
+        spelled = {}
+        for folder, word in words.items():
+            for path in {str(folder.absolute()), str(folder.resolve())} - {"/"}:
+                spelled |= dict.fromkeys((path, escape(path), quote(path), json.dumps(path)[1:-1]), word)
+        longest = sorted(spelled, key=len, reverse=True)
+        pattern = rf"(^|[^\w.~/%-]|://|\x1b\[[\d;]*m)({'|'.join(map(re.escape, longest))})(?![\w-]|\.\w)"
+        return re.sub(pattern, lambda found: found[1] + spelled[found[2]], text)
 
 
 # What can be wrong on a machine, and how it is said.
@@ -155,20 +188,38 @@ def one_line(error: Exception) -> str:
 
 # Who computed it: device, versions, memory. Never a host name.
 
+GRANTED = Path("/sys/fs/cgroup/cpu.max")  # microseconds of computing in so many
 REPORTED = ("torch", "torchvision", "segmentation-models-pytorch", "numpy", "papermill")
 
 
 def cuda_devices() -> list[str]:
-    """Indices of the visible CUDA devices, found without importing torch."""
+    """The CUDA devices that torch can use, as `CUDA_VISIBLE_DEVICES` calls them; torch is asked in a process of its
+    own, and only where there is a driver."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [index for index in visible.split(",") if index not in ("", "-1")]
-    try:
-        listing = subprocess.run(["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"],
-                                 capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
+    if visible == "" or not (shutil.which("nvidia-smi") or Path("/dev/nvidiactl").exists()):
         return []
-    return listing.split()
+    count = _count_devices(visible)
+    return [name.strip() for name in visible.split(",")][:count] if visible else [str(index) for index in range(count)]
+
+
+@cache
+def _count_devices(visible: str | None) -> int:
+    ask = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
+    try:
+        return int(subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, timeout=120).stdout)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those of its affinity, as schedulers set it, and no more than its container is
+    granted."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, GRANTED.read_text().split())
+        return max(1, min(cores, quota // period))
+    except (OSError, ValueError):  # no container, or "max"
+        return cores
 
 
 def device_name() -> str:
@@ -176,7 +227,7 @@ def device_name() -> str:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    threads = torch.get_num_threads() if torch is not None else os.cpu_count()
+    threads = torch.get_num_threads() if torch is not None else usable_cores()
     return f"{cpu_name()}, {threads} thread{'s' if threads != 1 else ''}"
 
 
@@ -211,10 +262,34 @@ def versions() -> dict[str, str]:
 def git_state(root: Path) -> tuple[str, bool]:
     """Commit (12 digits; "unknown" outside git) and whether the tree differs from it."""
     try:
-        commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=root, capture_output=True,
-                                text=True, check=True).stdout.strip()
-        changes = subprocess.run(["git", "status", "--porcelain", "--", ".", ":!book/runs"], cwd=root,
-                                 capture_output=True, text=True, check=True).stdout.strip()
+        return git(root, "rev-parse", "--short=12", "HEAD"), bool(git(root, "status", "--porcelain", "--", ".",
+                                                                      ":!book/runs"))
     except (OSError, subprocess.SubprocessError):
         return "unknown", False
-    return commit, bool(changes)
+
+
+def git(root: Path, *arguments: str) -> str:
+    """What git answers about a checkout, whoever owns it. Errors: OSError, CalledProcessError with git's own words."""
+    return subprocess.run(["git", "-c", "safe.directory=*", *arguments], cwd=root, capture_output=True, text=True,
+                          check=True).stdout.strip()
+
+
+# How a command ends when it is told to.
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Inside, SIGINT and SIGTERM end the process with one line and status 130 or 143; a second one does so at once."""
+
+    def end(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        os.write(2, f"htcv: ended by {signal.Signals(number).name}; what was finished is kept, and a training that was "
+                    "not goes on from its last checkpoint when you start again\n".encode())
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,7 +3,6 @@
 A page is rewritten only if its text changes, so that an unchanged page is not compiled again.
 """
 
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from nbformat.v4 import new_markdown_cell
 from htcv_lib.runs.display import METADATA
 from htcv_lib.runs.project import Project
 
+TEXTS = ("text/plain", "text/html", "text/markdown", "text/latex", "image/svg+xml")  # of what a cell displays
 HIDDEN = {"hide-input", "remove-cell", "remove-input", "hide-cell"}
 PROGRESS = re.compile(r"step \d+ of \d+, epoch")
 NOISE = re.compile(r"Kernel is running over TCP without encryption|pydevd|frozen_modules|-Xfrozen_modules")
@@ -40,7 +40,7 @@ def publish(executed: Path, page: Path, title: str, anchor: str, project: Projec
         tags = set(cell.metadata.get("tags", []))
         if "papermill-error-cell-tag" in tags or "parameters" in tags:
             continue
-        cells.append(_clean_cell(cell, tags, fold_code))
+        cells.append(_clean_cell(cell, tags, fold_code, project))
         if cell.cell_type == "code":
             cells += _captions(cell, anchor, files)
     _retitle(cells, title, anchor)
@@ -51,23 +51,12 @@ def publish(executed: Path, page: Path, title: str, anchor: str, project: Projec
     notebook.cells = cells
     notebook.metadata = {key: notebook.metadata[key] for key in ("kernelspec", "language_info")
                          if key in notebook.metadata}
-    text = scrub(nbformat.writes(notebook), project)
+    text = nbformat.writes(notebook)
     copy_tables(executed.parent, page.parent / files)
     other = page.with_suffix(".md")
     if other.exists():
         other.unlink()
     return write_if_changed(page, text)
-
-
-def scrub(text: str, project: Project) -> str:
-    """Replace the paths of this machine by neutral ones."""
-    cache = os.environ.get("HTCV_CACHE", "")
-    data = os.environ.get("HTCV_DATA", "")
-    places = [(str(project.root), "."), (data, "$HTCV_DATA"), (cache, "$HTCV_CACHE"), (str(Path.home()), "~")]
-    for place, word in sorted(places, key=lambda pair: -len(pair[0])):
-        if len(place) > 1:
-            text = text.replace(json.dumps(place)[1:-1], word)
-    return text
 
 
 def copy_tables(source: Path, target: Path) -> None:
@@ -102,12 +91,13 @@ def remove_stale(folder: Path, keep: Iterable[str]) -> None:
             path.unlink()
 
 
-def _clean_cell(cell, tags: set[str], fold_code: bool):
+def _clean_cell(cell, tags: set[str], fold_code: bool, project: Project):
     metadata = {key: value for key, value in cell.metadata.items() if key == "mystnb"}
     keep = tags & HIDDEN
     if cell.cell_type == "code":
         cell.execution_count = None
-        cell.outputs = [_clean_output(output) for output in cell.outputs if not _is_noise(output)]
+        cell.source = project.scrub(cell.source)
+        cell.outputs = [_clean_output(output, project) for output in cell.outputs if not _is_noise(output)]
         _keep_last_progress(cell.outputs)
         if fold_code and not keep:
             keep = {"hide-input"}
@@ -121,9 +111,14 @@ def _clean_cell(cell, tags: set[str], fold_code: bool):
     return cell
 
 
-def _clean_output(output):
+def _clean_output(output, project: Project):
+    """Without counts, and without the folders of this machine in what is text."""
     if "execution_count" in output:
         output["execution_count"] = None
+    for part, texts in ((output, ("text", "evalue")), (output.get("data", {}), TEXTS)):
+        part.update({key: project.scrub(part[key]) for key in texts if key in part})
+    if "traceback" in output:
+        output["traceback"] = [project.scrub(line) for line in output["traceback"]]
     return output
 
 

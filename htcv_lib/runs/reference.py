@@ -19,7 +19,7 @@ from htcv_lib.runs.code import digest
 from htcv_lib.runs.execute import Slot, Task, execute
 from htcv_lib.runs.freshness import RunState, keep_listing, known_runs, result_code, run_states
 from htcv_lib.runs.plan import Book, PlanError, split_name
-from htcv_lib.runs.project import Project, cpu_name, git_state
+from htcv_lib.runs.project import Project, cpu_name, git, git_state
 from htcv_lib.runs.records import (
     KEPT,
     Record,
@@ -44,7 +44,16 @@ def require_clean_tree(project: Project) -> None:
     if dirty:
         raise PlanError("htcv run --record needs a clean tree (book/runs may differ): commit first")
     if commit == "unknown":
-        raise PlanError("htcv run --record needs a git checkout: a reference names its commit")
+        raise PlanError(f"htcv run --record needs a git checkout, a reference names its commit: {_why_no_git(project)}")
+
+
+def _why_no_git(project: Project) -> str:
+    try:
+        return git(project.root, "rev-parse", "HEAD")
+    except OSError as error:
+        return str(error)
+    except subprocess.CalledProcessError as error:
+        return error.stderr.partition("\n")[0]
 
 
 def write_references(report: BuildReport, project: Project, say: Callable[[str], None] = print) -> list[str]:
@@ -274,9 +283,9 @@ def _fingerprints_at(commit: str, profile: str, names: list[str], project: Proje
     """
     tree = project.staging / "like"
     shutil.rmtree(tree, ignore_errors=True)
-    git = ["git", "-C", str(project.root)]
-    subprocess.run([*git, "worktree", "prune"], check=True)
-    if subprocess.run([*git, "worktree", "add", "--quiet", "--detach", str(tree), commit]).returncode:
+    worktree = ["git", "-c", "safe.directory=*", "-C", str(project.root), "worktree"]
+    subprocess.run([*worktree, "prune"], check=True)
+    if subprocess.run([*worktree, "add", "--quiet", "--detach", str(tree), commit]).returncode:
         raise PlanError(f"--like {commit}: git has no such commit here")
     try:
         (tree / "like.py").write_text("from htcv_lib.runs.reference import keys_and_fingerprints\n"
@@ -288,7 +297,7 @@ def _fingerprints_at(commit: str, profile: str, names: list[str], project: Proje
             raise PlanError(f"--like {commit}: its code could not be run here")
         return read_json(tree / "found.json")
     finally:
-        subprocess.run([*git, "worktree", "remove", "--force", str(tree)], check=False)
+        subprocess.run([*worktree, "remove", "--force", str(tree)], check=False)
 
 
 def keys_and_fingerprints() -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from htcv_lib.data.files import share_cache
 from htcv_lib.runs.code import digest
 from htcv_lib.runs.display import show, show_frames, show_source
 from htcv_lib.runs.freshness import result_code
@@ -258,6 +259,7 @@ class Run:
         record["files"] = digests(self.folder)
         if model is not None:
             record["weights"] = self._save_weights(model)
+        share_cache()
         if self.context["profile"] != "scratch":
             check_sizes(self.folder)
         write_json(self.folder / "record.json", record)

@@ -7,7 +7,9 @@ import pickle
 import subprocess
 import sys
 import tarfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -151,7 +153,7 @@ def test_a_named_data_set_that_is_absent_or_changed_fails_in_one_line(tmp_path, 
 
 def test_fetch_downloads_only_what_has_an_address_and_is_not_here(tmp_path, monkeypatch):
     got = []
-    for way in ("download", "unpacked"):
+    for way in ("download_on", "unpacked"):
         monkeypatch.setattr(report, way, lambda file, progress: got.append(file.path) or tmp_path / file.name)
     lines = list(fetch_data())
     assert all(line.ok for line in lines)
@@ -161,6 +163,40 @@ def test_fetch_downloads_only_what_has_an_address_and_is_not_here(tmp_path, monk
                            "mnist/train-images-idx3-ubyte.gz", "mnist/train-labels-idx1-ubyte.gz",
                            "oxford_pets/annotations.tar.gz", "oxford_pets/images.tar.gz"]
     assert any("kodak_24.tar has no public address" in line.text for line in lines)
+
+
+def test_a_download_that_broke_off_goes_on_where_it_was(own_cache):
+    content, ranges = bytes(range(256)) * 1000, []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self):
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+            ranges.append(start)
+            self.send_response(206)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            self.wfile.write(content[start:] if start else content[:150000])  # the first time it breaks off
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Server)
+    Thread(target=server.serve_forever, daemon=True).start()
+    file = DataFile("things/a.bin", f"sha256:{hashlib.sha256(content).hexdigest()}", len(content),
+                    f"http://127.0.0.1:{server.server_port}/a.bin")
+    with pytest.raises(DataError, match="128 KiB are kept, start again to go on"):
+        fetching.download_on(file, progress=False)
+    assert fetching.download_on(file, progress=False).read_bytes() == content
+    server.shutdown()
+    assert ranges == [0, 2**17] and not list(own_cache.rglob("*.begun"))
+
+
+def test_what_one_user_put_into_the_cache_others_can_read(own_cache):
+    fetching.cached_arrays({"set": "a"}, lambda: {"images": np.zeros(3)})
+    (own_cache / "data").mkdir()
+    (own_cache / "data/a.tar").touch(mode=0o600)
+    fetching.share_cache()
+    assert {path.stat().st_mode & 0o044 for path in own_cache.rglob("*")} == {0o044}
 
 
 @pytest.mark.parametrize("name", ["kodak", "nothing"])

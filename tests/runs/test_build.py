@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from htcv_lib.runs.build import build, run_changed
+from htcv_lib.runs.build import build, build_lock, run_changed
 from htcv_lib.runs.chapter import Chapter
 from htcv_lib.runs.plan import PlanError
 from htcv_lib.runs.records import records_below
@@ -92,6 +92,15 @@ def test_a_setting_that_cannot_be_read_stops_a_build_before_it_starts(toy, monke
         with pytest.raises(PlanError, match=f"{variable}={text}: .*{says}"):
             start()
     assert lines == [] and not toy.staging.exists()
+
+
+def test_a_checkout_whose_results_belong_to_another_user_says_so_before_anything_starts(toy, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("filelock.BaseFileLock.acquire", refused)
+    with pytest.raises(PlanError, match=f"{toy.built}, or the lock in it, belongs to another user"), build_lock(toy):
+        pass
 
 
 def test_a_run_with_another_parameter_goes_to_scratch_and_leaves_the_planned_one_alone(toy, monkeypatch):

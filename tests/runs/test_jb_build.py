@@ -7,13 +7,26 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
 from htcv_lib.runs.records import Record
 
 pytestmark = pytest.mark.slow
+END_AT = """import os, signal
+
+def end(app, page, *rest):
+    if page.endswith(os.environ.get("END_AT", "no page")):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def setup(app):
+    app.connect("html-page-context", end)
+    return {}
+"""
 JB = [str(Path(sys.executable).with_name("jb")), "build", ".", "-W", "--keep-going", "-n"]
 
 
@@ -61,21 +74,58 @@ def test_a_book_is_built_rebuilt_and_repaired_and_names_no_path_and_no_machine(t
     assert "In this build the notebook failed" not in page(toy, "runs/two")
 
 
-def test_a_build_killed_in_the_middle_leaves_no_half_run(toy, jb):
-    slow_run(toy)
-    process = subprocess.Popen(JB, cwd=toy.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                               start_new_session=True)
-    deadline = time.monotonic() + 60
-    while not list(toy.staging.rglob("context.json")) and time.monotonic() < deadline:
+def processes_of(toy, seconds=0.0):
+    """The processes that a build of this toy book started, waiting as long for them to end."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if (process.environ().get("PYTHONPATH") == str(toy.root)
+                        and process.status() != psutil.STATUS_ZOMBIE):
+                    found.append(" ".join(process.cmdline()))
+        if not found or time.monotonic() > deadline:
+            return found
         time.sleep(0.1)
-    time.sleep(1.5)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+
+
+def test_a_build_killed_or_told_to_end_leaves_no_process_and_no_half_run(toy, jb):
+    slow_run(toy)
+    for number, status in ((signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        process = subprocess.Popen(JB, cwd=toy.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 90
+        while "ipykernel" not in " ".join(processes_of(toy)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(number)
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode == status, said
+        assert processes_of(toy, seconds=5) == []
+        if number != signal.SIGKILL:
+            assert said.startswith(f"htcv: ended by {number.name};") and said.count("\n") == 1
     for record in (toy.built / "quick").rglob("record.json"):
         assert (record.parent / "notebook.ipynb").is_file()
     finished = jb(toy)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert len(list((toy.built / "quick").rglob("record.json"))) == 3
+
+
+def test_pages_of_a_build_that_did_not_finish_or_that_warned_are_all_written_again(toy, jb, monkeypatch):
+    config = yaml.safe_load((toy.root / "_config.yml").read_text())
+    config["sphinx"]["local_extensions"]["end_at"] = "."
+    (toy.root / "_config.yml").write_text(yaml.safe_dump(config))
+    (toy.root / "end_at.py").write_text(END_AT)
+    (toy.root / "book/index.md").write_text("# Toy book\n\nA page, and [another](nowhere.md).\n")
+    monkeypatch.setenv("HTCV_PROFILE", "none")
+    monkeypatch.setenv("END_AT", "runs/two")
+    assert jb(toy).returncode == -9
+    monkeypatch.delenv("END_AT")
+    for _ in range(2):
+        again = jb(toy)
+        assert again.returncode == 1 and "all are written again" in again.stdout and "nowhere.md" in again.stderr
+    names = ["book/index", *(f"book/pages/toy/{name}" for name in ("chapter", "runs/one", "runs/three", "runs/two"))]
+    index = re.search(r'"?docnames"?:\s*(\[.*?\])', (toy.root / "_build/html/searchindex.js").read_text())[1]
+    assert sorted(json.loads(index)) == names
+    assert all((toy.root / f"_build/html/{name}.html").is_file() for name in names)
 
 
 def test_a_second_build_waits_for_the_first(toy):

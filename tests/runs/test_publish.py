@@ -1,12 +1,16 @@
 """From an executed notebook to a page: own title, captions, downloads, nothing private."""
 
 import json
+import os
+from html import escape
+from urllib.parse import quote
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from htcv_lib.runs.display import METADATA
+from htcv_lib.runs.project import Project
 from htcv_lib.runs.publish import publish, write_if_changed
 
 
@@ -85,10 +89,38 @@ def test_an_unchanged_page_is_not_written_again(executed, tmp_path, toy):
     assert not write_if_changed(page, page.read_text())
 
 
-def test_paths_of_this_machine_are_replaced(executed, tmp_path, toy):
+def test_folders_of_this_machine_are_replaced_in_outputs_and_code_alone(executed, tmp_path, toy, monkeypatch):
+    monkeypatch.setenv("HTCV_DATA", "/data")
+    monkeypatch.setenv("HOME", "/home/ann")
+    picture = "iVBOR/data/Rw0KGgo"
     notebook = nbformat.read(executed, as_version=4)
-    notebook.cells[2].outputs[0]["text"] = f"reading {toy.root}/data"
+    notebook.cells[0].source += "\n\nSee [the data](../../data.md) and the metadata."
+    notebook.cells[2].source = "fit('/home/ann/x', '/home/anna/y')"
+    notebook.cells[2].outputs[0]["text"] = f"reading {toy.root}/data, /data, /data2, file:///data/b and '/data/a b'"
+    notebook.cells[3].outputs[0]["data"] |= {"image/png": picture, "text/plain": "\x1b[32m/home/ann/f.py\x1b[0m"}
     nbformat.write(notebook, executed)
     page = tmp_path / "pages" / "one.ipynb"
     publish(executed, page, "Run one", "a", toy)
-    assert str(toy.root) not in page.read_text() and "reading ./data" in page.read_text()
+    _, first, second, *_ = nbformat.read(page, as_version=4).cells
+    assert "(../../data.md) and the metadata" in page.read_text()
+    assert first.source == "fit('~/x', '/home/anna/y')"
+    assert first.outputs[0].text == ("reading ./data, $HTCV_DATA, /data2, file://$HTCV_DATA/b and "
+                                     "'$HTCV_DATA/a b'")
+    assert second.outputs[0].data["image/png"] == picture
+    assert second.outputs[0].data["text/plain"] == "\x1b[32m~/f.py\x1b[0m"
+
+
+@pytest.mark.parametrize("spell", [str, escape, quote, lambda path: json.dumps(path)[1:-1]])
+def test_a_folder_is_known_in_every_spelling(tmp_path, spell):
+    root = tmp_path / "Müllers & Söhne"
+    assert Project(root).scrub(f"in {spell(str(root))}/runs") == "in ./runs"
+
+
+def test_places_are_absolute_once_and_who_has_no_home_gets_one(toy, monkeypatch):
+    monkeypatch.chdir(toy.root)
+    monkeypatch.setenv("HTCV_DATA", "data")
+    monkeypatch.setenv("HTCV_CACHE", "~/c")
+    monkeypatch.setenv("HOME", "/nowhere")
+    project = Project.find(toy.root)
+    assert os.environ["HTCV_DATA"] == str(toy.root / "data")
+    assert project.weights == toy.built / "home/c/checkpoints" and (toy.built / "home").is_dir()

@@ -41,11 +41,15 @@ def with_fingerprint(toy, edit_runs):
     edit_runs(toy, change)
 
 
-def test_a_changed_tree_is_refused(toy):
+def test_a_changed_tree_is_refused_and_a_commit_is_known_whoever_owns_the_checkout(toy, monkeypatch):
+    with pytest.raises(PlanError, match="not a git repository"):
+        require_clean_tree(toy)
     (toy.root / ".gitignore").write_text("/runs/\n__pycache__/\n")
     commit_all(toy)
     require_clean_tree(toy)
-    assert git_state(toy.root)[1] is False
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    commit, dirty = git_state(toy.root)
+    assert len(commit) == 12 and dirty is False
     (toy.root / "book/index.md").write_text("# Changed\n")
     with pytest.raises(PlanError, match="needs a clean tree"):
         require_clean_tree(toy)
