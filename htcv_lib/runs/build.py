@@ -5,6 +5,7 @@
 
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -107,6 +108,8 @@ def build_lock(project: Project, say: Say = print):
         for lock in (FileLock(project.built / ".lock"), SoftFileLease(project.built / ".lease", lease_duration=LEASE)):
             try:
                 project.built.mkdir(exist_ok=True)
+                if isinstance(lock, SoftFileLease) and _left_by_the_dead(project.built / ".lease"):
+                    (project.built / ".lease").unlink()
                 lock.acquire(timeout=0)
             except PermissionError:
                 raise PlanError(f"{project.built}, or the lock in it, belongs to another user, perhaps since a sudo: "
@@ -116,6 +119,18 @@ def build_lock(project: Project, say: Say = print):
                 lock.acquire()
             held.callback(lock.release)
         yield
+
+
+def _left_by_the_dead(lease: Path) -> bool:
+    """Whether a lease was held by a build of this machine that was killed."""
+    if not lease.is_file():
+        return False
+    claim = dict(line.partition("=")[::2] for line in lease.read_text().splitlines())
+    try:
+        os.kill(int(claim.get("pid", 0)), 0)
+    except ProcessLookupError:
+        return claim.get("host") == socket.gethostname()
+    return False
 
 
 def build(project: Project, profile: str | None = None, seeds: int | None = 1, say: Say = print,

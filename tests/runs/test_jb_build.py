@@ -91,7 +91,7 @@ def processes_of(toy, seconds=0.0):
 
 def test_a_build_killed_or_told_to_end_leaves_no_process_and_no_half_run(toy, jb):
     slow_run(toy)
-    for number, status in ((signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)):
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)):
         process = subprocess.Popen(JB, cwd=toy.root, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 90
         while "ipykernel" not in " ".join(processes_of(toy)) and time.monotonic() < deadline:
@@ -106,6 +106,7 @@ def test_a_build_killed_or_told_to_end_leaves_no_process_and_no_half_run(toy, jb
         assert (record.parent / "notebook.ipynb").is_file()
     finished = jb(toy)
     assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "Another build of this checkout" not in finished.stdout
     assert len(list((toy.built / "quick").rglob("record.json"))) == 3
 
 
