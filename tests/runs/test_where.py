@@ -73,6 +73,19 @@ def stepping(toy, edit_runs, monkeypatch):
     return change
 
 
+def pretend_devices(toy, names: str, monkeypatch) -> None:
+    """A driver, and a torch that can use these devices, for every process of the toy book."""
+    (toy.root / "torch.py").write_text("import os\n\n\nclass cuda:\n    is_available = staticmethod(lambda: True)\n"
+                                       "    device_count = staticmethod(lambda: len(os.environ['CUDA_VISIBLE_DEVICES']"
+                                       ".split(',')))\n")
+    driver = toy.root / "driver/nvidia-smi"
+    driver.parent.mkdir()
+    driver.write_text("#!/bin/sh\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{driver.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", names)
+
+
 def notes(report) -> dict[str, dict]:
     return {name.split("/")[1]: record.data["notes"] for name, record in report.built.items()}
 
@@ -159,7 +172,7 @@ def test_runs_share_no_gpu_wait_for_what_they_need_and_outlive_a_lost_worker(ste
                     "lost": {"needs": {"up": "toy/bad"}}}, steps=20)
     monkeypatch.setenv("HTCV_LOSE", "toy/kill/s0")
     monkeypatch.setenv("HTCV_WHERE", "gpus")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")  # pretended
+    pretend_devices(toy, "4,6", monkeypatch)
     lines: list[str] = []
     report = build(toy, "quick", say=lines.append, pages=False)
     done = notes(report)
