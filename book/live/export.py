@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 import htcv_lib
@@ -128,8 +126,11 @@ EXPORTS = {  # file, below book/live
 }
 
 
-def to_onnx(export: Export) -> onnx.ModelProto:
+def to_onnx(export: Export) -> bytes:
     """The network as ONNX, its larger weights in float16 where that changes none of them."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
     answer = Answer(htcv_lib.load(export.run), export.answer).eval()
     shapes = tuple({axis: torch.export.Dim(name) for axis, name in export.dynamic.get(given, {}).items()} or None
                    for given in export.inputs)
@@ -152,7 +153,7 @@ def to_onnx(export: Export) -> onnx.ModelProto:
         node.doc_string = ""
         del node.metadata_props[:]
     onnx.checker.check_model(model)
-    return model
+    return model.SerializeToString()
 
 
 def main(figures: Sequence[str]) -> None:
@@ -160,7 +161,7 @@ def main(figures: Sequence[str]) -> None:
         if not figures or name.split("/")[0] in figures:
             path = LIVE / f"{name}.onnx.gz"
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(gzip.compress(to_onnx(export).SerializeToString(), 9, mtime=0))
+            path.write_bytes(gzip.compress(to_onnx(export), 9, mtime=0))
             print(f"{path.relative_to(LIVE)}: {path.stat().st_size / 1e6:.2f} MB")
 
 

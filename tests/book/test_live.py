@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 
@@ -34,7 +35,6 @@ ASK = """async ([pack, name, inputs]) => {
 
 def asked(network: str):
     """The export, and what torch answers to its inputs: {output: values}."""
-    pytest.importorskip("onnx", reason="onnx is not installed: pip install -e .[live]")
     import export
 
     import htcv_lib
@@ -51,7 +51,6 @@ def asked(network: str):
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_network_for_the_browser_answers_as_torch_does(network):
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install -e .[live]")
     export, wanted = asked(network)
     session = onnxruntime.InferenceSession(gzip.decompress((LIVE / f"{network}.onnx.gz").read_bytes()))
     found = session.run(list(wanted), {name: value.numpy() for name, value in export.inputs.items()})
