@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from htcv_lib.decomposer.figures import draw_sequence_network, leakage_heatmap
 from htcv_lib.figures.curves import lr_range_figure
 from htcv_lib.figures.networks import draw_architecture
+from htcv_lib.runs.publish import origin
 from htcv_lib.runs.records import Record
 from htcv_lib.vae.figures import draw_vae
 
@@ -40,7 +41,7 @@ def table_sections(record: Record, stem: str, anchor: str) -> list[str]:
     for name, _, heading, table, text in _figures(record):
         lines += [f"## {heading}", ""] if heading else []
         lines += [f"```{{figure}} files/{stem}/{name}.svg", f":name: fig-{anchor}-{name}", f":alt: {text}", "",
-                  f"{text}. {CSV % (stem, table)}", "```", ""]
+                  f"{text}.{origin(f'Run {record.run}', f'htcv run {record.run}', f'files/{stem}/{table}')}", "```", ""]
     path = record.folder / "statistics.csv"
     if path.exists():
         statistics = pd.read_csv(path, dtype=str, keep_default_na=False).replace("nan", "n/a")

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -352,8 +351,7 @@ def _draw_key(figure: Figure, top: float) -> None:
 
 # Where each true layer ended up: heat maps with their numbers.
 
-SCALE = LinearSegmentedColormap.from_list("share", [ORANGE, PAPER, BLUE])  # -1, 0, 1
-DARK = 0.55  # shares from here on are written in white
+STRONG = 0.55  # shares from here on are written in the colour of the page
 CELL = (0.8, 0.36)  # inches, widest and height
 MAP_GAP, LABEL = 0.34, 0.24  # between two maps; the room of a map's name
 
@@ -441,8 +439,8 @@ def _draw_map(figure: Figure, matrix: pd.DataFrame, heads: list[str], left: floa
 
 def _draw_cell(axes: Axes, row: int, column: int, value: float) -> None:
     known = bool(np.isfinite(value))
-    colour = SCALE((np.clip(value, -1, 1) + 1) / 2) if known else SHADE
+    colour = (BLUE if value > 0 else ORANGE, min(abs(value), 1)) if known else SHADE
     axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor=PAPER, linewidth=1))
     text = "n/a" if not known else f"{value:.2f}".replace("-0.00", "0.00").replace("-", "\u2212")
     axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=SMALL,
-              color=PAPER if known and abs(value) >= DARK else INK)
+              color=PAPER if known and abs(value) >= STRONG else INK)

@@ -1,7 +1,7 @@
 """Design tokens, and the few steps every figure shares: one place for colours, type and sizes.
 
-Figures are white sheets with their own padding, so they read on light and on dark pages. Lengths are
-inches. Text is measured with DejaVu Sans, the widest face of `FONTS`, so whatever a reader has fits.
+Figures have their own padding and, as SVG, no ground: they take the page's, and on a dark page the colours of `DARK`.
+Lengths are inches. Text is measured with DejaVu Sans, the widest face of `FONTS`, so whatever a reader has fits.
 """
 
 import functools
@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.image import AxesImage
 from matplotlib.textpath import TextToPath
 
 INK, MUTED, RULE, SHADE, PAPER = "#1c2733", "#5b6875", "#d5dbe1", "#e9eef2", "#ffffff"
@@ -29,6 +30,10 @@ WIDTH, NARROW = 7.2, 4.2  # of a whole figure
 PAD = 0.16  # white around everything
 SMALL, BODY, TITLE = 9.0, 9.5, 11.5  # points
 GRID_DPI = 110
+DARK = {INK: "#e4e8ec", MUTED: "#a5b0bb", RULE: "#3a4652", SHADE: "#252e38", PAPER: "#14191f", BLUE: "#62a8e5",
+        ORANGE: "#ee8a5f", GREEN: "#6cbd8d", PLUM: "#d584b4", "#c3ccd4": "#53606c", "#aab4bf": "#75818d",
+        # the pale fills of drawn networks
+        "#f4f6f8": "#222a33", "#e6eff7": "#1b2d3f", "#f5eaf1": "#35212e", "#fbece5": "#3a261c", "#e8f3ec": "#1c3226"}
 FONTS = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 RC = {
     "font.family": "DejaVu Sans",
@@ -74,7 +79,8 @@ def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
 class Sheet(Figure):
     """A figure that keeps its tokens when it is drawn or saved later, by whomever.
 
-    As SVG its text stays text (in the reader's own sans serif), and equal figures are equal characters.
+    As SVG its text stays text (in the reader's own sans serif), equal figures are equal characters, and small pictures
+    keep their own pixels, however large they are shown.
     """
 
     def draw(self, renderer) -> None:
@@ -89,12 +95,24 @@ class Sheet(Figure):
                 return
             kwargs["metadata"] = {"Date": None, "Creator": None, **(kwargs.get("metadata") or {})}
             buffer = io.StringIO()
-            super().savefig(buffer, format="svg", **kwargs)
-        text = buffer.getvalue().replace("'DejaVu Sans'", FONTS)
+            for image in self.findobj(AxesImage):
+                if image.get_size()[1] < GRID_DPI * inches(image.axes)[0]:
+                    image.set_interpolation("none")
+            super().savefig(buffer, format="svg", **{"dpi": 2 * GRID_DPI, "transparent": True, **kwargs})
+        text = themed(buffer.getvalue().replace("'DejaVu Sans'", FONTS))
         if not hasattr(fname, "write"):
             Path(fname).write_text(text, encoding="utf-8")
         else:
             fname.write(text if isinstance(fname, io.TextIOBase) else text.encode())
+
+
+def themed(svg: str) -> str:
+    """An SVG whose colours follow the scheme of the page it stands on, by `DARK`."""
+    used = sorted(colour for colour in DARK if colour in svg)
+    for colour in used:
+        svg = re.sub(rf"(?<=: ){colour}\b", f"var(--{colour[1:]}, {colour})", svg)
+    rules = "; ".join(f"--{colour[1:]}: {DARK[colour]}" for colour in used)
+    return svg.replace("</style>", f"\n@media (prefers-color-scheme: dark) {{ svg {{ {rules} }} }}</style>", 1)
 
 
 def sheet(width: float, height: float, title: str | None = None) -> Sheet:

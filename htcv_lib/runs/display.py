@@ -20,7 +20,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 METADATA = "htcv"  # what publish.py looks for in an output's metadata
-SCREEN_DPI = 110  # pictures have twice as many dots, for screens that have them
+SCREEN_DPI = 110  # of figures that hold pictures
 MAX_SPRITE_BYTES = 400_000
 
 
@@ -34,7 +34,7 @@ def show(item: Any, folder: Path, name: str, caption: str, alt: str = "",
         name: Unique on the page; letters, digits, dashes.
         alt: What the figure shows, for readers who cannot see it; required for figures.
         data: The numbers in the figure.
-        fmt: "svg" for curves and bars, "png" for pictures.
+        fmt: "svg" for curves and bars, "png" for pictures, which are shown larger.
 
     Errors: ValueError if a figure comes without `alt`.
     """
@@ -46,15 +46,12 @@ def show(item: Any, folder: Path, name: str, caption: str, alt: str = "",
     note = _note(folder, name, caption, alt, item if is_table and data is None else data)
     if is_table:
         bundle = {"text/html": table_html(item, caption)}
-    elif fmt == "svg":
+    else:
         text = io.StringIO()
         item.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
         bundle = {"image/svg+xml": text.getvalue()}
-    else:
-        pixels = io.BytesIO()
-        item.savefig(pixels, format="png", dpi=2 * SCREEN_DPI, metadata={"Software": None})
-        note["width"] = f"{SCREEN_DPI * item.get_figwidth():.0f}px"
-        bundle = {"image/png": base64.b64encode(pixels.getvalue()).decode()}
+        if fmt == "png":
+            note["width"] = f"{SCREEN_DPI * item.get_figwidth():.0f}px"
     display(bundle, raw=True, metadata={METADATA: note})
 
 

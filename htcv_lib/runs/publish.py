@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 from nbformat.v4 import new_markdown_cell
 
 from htcv_lib.runs.display import METADATA
@@ -22,7 +23,7 @@ NOISE = re.compile(r"Kernel is running over TCP without encryption|pydevd|frozen
 
 
 def publish(executed: Path, page: Path, title: str, anchor: str, project: Project,
-            provenance: str | None = None, fold_code: bool = False) -> bool:
+            provenance: str, fold_code: bool = False, reference: str = "") -> bool:
     """Turn an executed notebook into a page; returns whether the page changed.
 
     Args:
@@ -30,11 +31,13 @@ def publish(executed: Path, page: Path, title: str, anchor: str, project: Projec
         page: Where the page goes, for example `book/pages/pets_unet/runs/mp-tr-ce.ipynb`.
         title: Replaces the notebook's own first heading, so that two runs of one notebook differ.
         anchor: Label of the page and prefix of its figure labels.
-        provenance: Name of the run for the provenance box at the end.
+        provenance: "family/variant/s0" of a run or "family/chapter", for the box at the end and the lines of figures.
         fold_code: Hide the code of every cell behind a click.
+        reference: The page of a committed reference, in Markdown with its own title; it leads, and the notebook folds
+            below it.
     """
     notebook = nbformat.read(executed, as_version=4)
-    files = Path("files") / page.stem
+    files = Path("files") / page.stem / ("own" if reference else "")
     cells = []
     for cell in notebook.cells:
         tags = set(cell.metadata.get("tags", []))
@@ -42,10 +45,13 @@ def publish(executed: Path, page: Path, title: str, anchor: str, project: Projec
             continue
         cells.append(_clean_cell(cell, tags, fold_code, project))
         if cell.cell_type == "code":
-            cells += _captions(cell, anchor, files)
-    _retitle(cells, title, anchor)
-    if provenance:
-        cells.append(new_markdown_cell(f"```{{provenance}} {provenance}\n```"))
+            cells += _captions(cell, f"{anchor}-own" if reference else anchor, files, provenance, executed.parent)
+    own = ":own:\n" if reference else ""
+    cells.append(new_markdown_cell(f"```{{provenance}} {provenance}\n{own}```"))
+    if reference:
+        cells = [new_markdown_cell(reference), *_folded(cells)]
+    else:
+        _retitle(cells, title, anchor)
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
     notebook.cells = cells
@@ -137,17 +143,52 @@ def _keep_last_progress(outputs: list) -> None:
     outputs[:] = [output for output in outputs if output.get("text", "x").strip()]
 
 
-def _captions(cell, anchor: str, files: Path) -> list:
+def origin(what: str, command: str, csv: str = "") -> str:
+    """The line below a figure, as Markdown: what it shows, its numbers, and the command that makes it again.
+
+    Args:
+        csv: Address of the numbers; the page adds the picture itself.
+    """
+    parts = [what, *([f"{{download}}`CSV <{csv}>`"] if csv else []), f"`{command}`"]
+    return f" [{' · '.join(parts)}]{{.htcv-origin}}"
+
+
+def _captions(cell, anchor: str, files: Path, provenance: str, folder: Path) -> list:
     note = cell.metadata.pop("htcv", None)
     if not note:
         return []
     label = f"fig-{anchor}-{note['name']}"
-    link = f" {{download}}`CSV <{files.as_posix()}/{note['csv']}>`" if note["csv"] else ""
+    csv = f"{files.as_posix()}/{note['csv']}" if note["csv"] else ""
+    line = origin(*_shown(provenance, folder / note["csv"]), csv)
     if note["alt"]:
-        cell.metadata["mystnb"] = {"figure": {"caption": note["caption"] + link, "name": label},
+        cell.metadata["mystnb"] = {"figure": {"caption": note["caption"] + line, "name": label},
                                    "image": {name: note[name] for name in ("alt", "width") if name in note}}
         return []
-    return [new_markdown_cell(f"{note['caption']}{link}")]
+    return [new_markdown_cell(f"{note['caption']}{line}")]
+
+
+def _shown(provenance: str, table: Path) -> tuple[str, str]:
+    """The run or the runs behind a figure, as its numbers name them, and how to repeat them."""
+    family, _, run = provenance.partition("/")
+    if "/" in run:
+        return f"Run {provenance}", f"htcv run {provenance}"
+    names = pd.read_csv(table, nrows=0).columns if table.is_file() else ()
+    if {"variant", "seed"} <= set(names):
+        rows = pd.read_csv(table, usecols=["variant", "seed"])
+        runs, seeds = rows["variant"].nunique(), rows["seed"].nunique()
+        return f"{runs} run{'s' * (runs > 1)}, {seeds} seed{'s' * (seeds > 1)}", f"htcv run {family}"
+    return "References of this chapter", f"htcv run {family}"
+
+
+def _folded(cells: list) -> list:
+    """The cells behind a click: without their title, and with headings that open no section."""
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(r"\A\s*# .*\n?", "", cell.source)
+            cell.source = re.sub(r"^#+ (.+)$", r"```{rubric} \1\n```", text, flags=re.M)
+    opening = ('```{raw} html\n<details class="htcv-provenance htcv-own"><summary>What this build ran itself'
+               '<span>shows that it runs, decides nothing</span></summary><div class="htcv-provenance-body">\n```')
+    return [new_markdown_cell(opening), *cells, new_markdown_cell("```{raw} html\n</div></details>\n```")]
 
 
 def _retitle(cells: list, title: str, anchor: str) -> None:

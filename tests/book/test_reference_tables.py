@@ -22,7 +22,7 @@ TABLES = {
 def record(folder, *names):
     for name in names:
         (folder / name).write_text(TABLES[name])
-    return SimpleNamespace(folder=folder)
+    return SimpleNamespace(folder=folder, run="family/variant/s0")
 
 
 @pytest.mark.parametrize(("table", "figures", "heading"), [

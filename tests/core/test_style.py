@@ -1,6 +1,7 @@
 """Tokens and shared steps: colours one can tell apart, text that fits, files that repeat."""
 
 import io
+import re
 import subprocess
 import sys
 from itertools import combinations
@@ -13,13 +14,16 @@ from drawn import to_svg
 from matplotlib.colors import to_rgb
 
 from htcv_lib.figures.comparisons import seed_dots
+from htcv_lib.figures.grids import show_tiles
 from htcv_lib.figures.style import (
     BODY,
     CLASS_COLOURS,
+    DARK,
     ERROR,
     FONTS,
     INK,
     MUTED,
+    PAPER,
     SERIES,
     SMALL,
     signed,
@@ -68,9 +72,10 @@ def test_series_differ_for_every_kind_of_sight_the_first_two_most(sight):
 
 
 @pytest.mark.parametrize("colour", [INK, MUTED, *SERIES])
-def test_text_has_a_contrast_of_at_least_four_and_a_half_on_white(colour):
-    luminance = np.array([0.2126, 0.7152, 0.0722]) @ linear(colour)
-    assert 1.05 / (luminance + 0.05) > 4.5
+def test_text_has_a_contrast_of_at_least_four_and_a_half_on_white_and_on_a_dark_page(colour):
+    text, on_dark, page = (np.array([0.2126, 0.7152, 0.0722]) @ linear(each) + 0.05
+                           for each in (colour, DARK[colour], DARK[PAPER]))
+    assert 1.05 / text > 4.5 and on_dark / page > 4.5
 
 
 def test_no_text_is_smaller_than_nine_points():
@@ -105,6 +110,14 @@ def test_svg_text_stays_text_and_equal_figures_are_equal_files():
     assert one == two
     assert "shaded: within 0.5 points of a" in one
     assert FONTS in one and "dc:date" not in one
+
+
+def test_an_svg_has_no_ground_follows_the_scheme_of_its_page_and_keeps_the_pixels_of_small_pictures():
+    text = to_svg(figure())
+    assert f"var(--{INK[1:]}, {INK})" in text and f"--{INK[1:]}: {DARK[INK]}" in text
+    assert re.search(r'id="patch_1">\s*<path [^>]*style="fill: none"', text)
+    grid = to_svg(show_tiles(np.zeros((1, 2, 4, 6, 3), np.uint8), ["a", "b"]))
+    assert "image-rendering:pixelated" in grid and 'width="6" height="4"' in grid.replace("\n", " ")
 
 
 def test_savefig_keeps_the_tokens_for_any_target(tmp_path):

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from htcv_lib.decomposer.figures import (
     DECOMPOSITION_COLUMNS,
-    SCALE,
     collapse_panels,
     decomposition_sheet,
     decomposition_tiles,
@@ -240,8 +240,8 @@ def test_each_cell_has_its_number_and_a_missing_layer_is_not_a_zero():
 def test_colours_follow_the_sign_and_stay_beyond_one():
     (axes,) = leakage_heatmap({"base loss": MATRIX}).axes
     colours = [patch.get_facecolor() for patch in axes.patches if patch.get_fill()]
-    assert colours[0] == pytest.approx(SCALE(0.95)) and colours[5] == pytest.approx(SCALE(1.0))
-    assert colours[3] == pytest.approx(SCALE(0.49)) and colours[2] == pytest.approx(SCALE(0.5))
+    assert colours[0] == pytest.approx(to_rgba(BLUE, 0.9)) and colours[5] == pytest.approx(to_rgba(BLUE))
+    assert colours[3] == pytest.approx(to_rgba(ORANGE, 0.02)) and colours[2][3] == 0
 
 
 def test_frames_mark_the_cells_whose_row_and_column_are_one_layer():

@@ -95,10 +95,11 @@ def test_frames_are_published_as_a_numbered_figure(images, tmp_path, toy, monkey
     output = new_output("display_data", data, metadata=metadata)
     nbformat.write(new_notebook(cells=[new_code_cell("frames()", outputs=[output])]), folder / "notebook.ipynb")
     page = tmp_path / "pages" / "chapter.ipynb"
-    publish(folder / "notebook.ipynb", page, "Chapter", "chapter-toy", toy)
+    publish(folder / "notebook.ipynb", page, "Chapter", "chapter-toy", toy, "toy/chapter")
     (cell,) = [cell for cell in nbformat.read(page, as_version=4).cells if cell.cell_type == "code"]
     assert cell.metadata["mystnb"]["figure"] == {
-        "caption": "The light moves. {download}`CSV <files/chapter/light.csv>`", "name": "fig-chapter-toy-light"}
+        "caption": "The light moves. [References of this chapter · {download}`CSV <files/chapter/light.csv>` · "
+                   "`htcv run toy`]{.htcv-origin}", "name": "fig-chapter-toy-light"}
     assert cell.outputs[0]["data"]["text/html"] == data["text/html"]
 
 

@@ -52,40 +52,57 @@ def test_a_page_has_its_own_title_and_anchor(executed, tmp_path, toy):
 
 def test_default_parameters_and_run_metadata_are_left_out(executed, tmp_path, toy):
     page = tmp_path / "pages" / "one.ipynb"
-    publish(executed, page, "Run one", "a", toy)
+    publish(executed, page, "Run one", "a", toy, "toy/one/s0")
     assert "x = 1" not in page.read_text() and "papermill" not in page.read_text()
 
 
 def test_a_figure_gets_caption_label_alt_and_its_numbers(executed, tmp_path, toy):
     page = tmp_path / "pages" / "one.ipynb"
-    publish(executed, page, "Run one", "run-toy-one", toy)
+    publish(executed, page, "Run one", "run-toy-one", toy, "toy/one/s0")
     (cell,) = [cell for cell in cells(page) if "".join(cell["source"]) == "show()"]
     figure = cell["metadata"]["mystnb"]
     assert figure["image"]["alt"] == "A falling curve"
     assert figure["figure"]["name"] == "fig-run-toy-one-curves"
-    assert figure["figure"]["caption"] == "Loss. {download}`CSV <files/one/curves.csv>`"
+    assert figure["figure"]["caption"] == (
+        "Loss. [Run toy/one/s0 · {download}`CSV <files/one/curves.csv>` · `htcv run toy/one/s0`]{.htcv-origin}")
     assert (page.parent / "files/one/curves.csv").read_text() == "a\n1\n"
 
 
 def test_a_table_is_followed_by_its_caption(executed, tmp_path, toy):
     page = tmp_path / "pages" / "one.ipynb"
-    publish(executed, page, "Run one", "a", toy)
+    publish(executed, page, "Run one", "a", toy, "toy/one/s0")
     sources = ["".join(cell["source"]) for cell in cells(page)]
-    assert sources[sources.index("table()") + 1].startswith("Numbers. {download}`CSV <files/one/numbers.csv>`")
+    assert sources[sources.index("table()") + 1].startswith("Numbers. [Run toy/one/s0 · {download}`CSV <files/one/n")
+
+
+def test_a_figure_of_a_chapter_counts_the_runs_and_seeds_in_its_numbers(executed, tmp_path, toy):
+    (executed.parent / "curves.csv").write_text("variant,seed,value\na,0,1\na,1,2\nb,0,3\n")
+    publish(executed, tmp_path / "chapter.ipynb", "A chapter", "a", toy, "toy/chapter")
+    text = (tmp_path / "chapter.ipynb").read_text()
+    assert "[2 runs, 2 seeds · {download}" in text and "`htcv run toy`" in text
+
+
+def test_a_committed_reference_leads_and_what_this_build_ran_folds_below_it(executed, tmp_path, toy):
+    page = tmp_path / "pages" / "one.ipynb"
+    publish(executed, page, "Run one", "a", toy, "toy/one/s0", reference="# Run one\n\nMeasured long ago.")
+    sources = ["".join(cell["source"]) for cell in cells(page)]
+    assert sources[0].endswith("Measured long ago.") and "<details" in sources[1] and "</details>" in sources[-1]
+    assert ":own:" in sources[-2] and not any(source.startswith("#") for source in sources[1:])
+    assert (page.parent / "files/one/own/curves.csv").is_file()
 
 
 def test_only_the_last_line_of_progress_and_no_noise_is_shown(executed, tmp_path, toy):
     page = tmp_path / "pages" / "one.ipynb"
-    publish(executed, page, "Run one", "a", toy)
+    publish(executed, page, "Run one", "a", toy, "toy/one/s0")
     (cell,) = [cell for cell in cells(page) if "".join(cell["source"]) == "fit()"]
     assert ["".join(output["text"]) for output in cell["outputs"]] == ["ready\nstep 3 of 3, epoch 2, loss 1\n"]
 
 
 def test_an_unchanged_page_is_not_written_again(executed, tmp_path, toy):
     page = tmp_path / "pages" / "one.ipynb"
-    assert publish(executed, page, "Run one", "a", toy)
-    assert not publish(executed, page, "Run one", "a", toy)
-    assert publish(executed, page, "Another title", "a", toy)
+    assert publish(executed, page, "Run one", "a", toy, "toy/one/s0")
+    assert not publish(executed, page, "Run one", "a", toy, "toy/one/s0")
+    assert publish(executed, page, "Another title", "a", toy, "toy/one/s0")
     assert not write_if_changed(page, page.read_text())
 
 
@@ -100,7 +117,7 @@ def test_folders_of_this_machine_are_replaced_in_outputs_and_code_alone(executed
     notebook.cells[3].outputs[0]["data"] |= {"image/png": picture, "text/plain": "\x1b[32m/home/ann/f.py\x1b[0m"}
     nbformat.write(notebook, executed)
     page = tmp_path / "pages" / "one.ipynb"
-    publish(executed, page, "Run one", "a", toy)
+    publish(executed, page, "Run one", "a", toy, "toy/one/s0")
     _, first, second, *_ = nbformat.read(page, as_version=4).cells
     assert "(../../data.md) and the metadata" in page.read_text()
     assert first.source == "fit('~/x', '/home/anna/y')"
