@@ -1,4 +1,4 @@
-# `make book`, `make test`, `make check`, `make lab`: each sets up what it needs, and is quick when nothing changed.
+# `make book`, `make pdf`, `make release`, `make test`, `make check`, `make lab`: each sets up what it needs, and is quick when nothing changed.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -12,11 +12,17 @@ AUDIT := $(VENV)/audit/bin
 WANTED := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 STAMP := $(VENV)/.made-from-$(WANTED)
 
-.PHONY: book test check test-slurm lab lint vendor audit clean help
+.PHONY: book pdf release test check test-slurm lab lint vendor audit clean help
 
 book: $(STAMP)  ## execute what is stale and build the book into _build/html
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jb build . -W --keep-going -n
 	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+
+pdf: book  ## print the book into one file, by Chromium
+	@$(BIN)/python book/release.py pdf
+
+release: pdf  ## fill _build/release: pages, PDF, records, weights, descriptions of the data, checksums
+	@$(BIN)/python book/release.py release
 
 test: $(STAMP)  ## run all tests; browser tests are skipped without Chromium
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -rs --durations=10
