@@ -71,8 +71,8 @@ class BookState:
                 for record in self.results(name).all_references}
 
     def record(self, run: str) -> Record | None:
-        """What a run's page shows: this build's record, else the reference."""
-        return self.built.get(run) or self.references.get(run)
+        """What leads a run's page: its reference, else what this build made."""
+        return self.references.get(run) or self.built.get(run)
 
     @cached_property
     def changes(self) -> dict[str, list[str]]:

@@ -11,8 +11,9 @@ from html import escape
 from book_state import BookState, chapter_page, link, run_page, track
 from docutils import nodes
 from docutils.parsers.rst import directives
-from html_parts import anchor, in_a_sentence, raw
+from html_parts import anchor, in_a_sentence, metric_anchor, raw
 from PIL import Image
+from reference_pictures import median_tiles, tile_columns
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from verdict_list import verdict_bar
@@ -37,7 +38,8 @@ class Card:
     baseline: str = ""  # variant it is set against; unset: the best one as reported
     as_reported: str = "with the report's recipe"  # what that one is
     done_well: str = "done well"  # and what the run is
-    columns: tuple[str, ...] = ()  # of its samples; unset: the first, and "prediction", "output" or the last
+    pictured: str = ""  # what those who cannot see the pictures are told first
+    columns: tuple[str, ...] = ()  # of its samples; unset: what went in and what came out
 
 
 class FirstScreen(SphinxDirective):
@@ -90,7 +92,8 @@ class ReportCard(SphinxDirective):
     option_spec = {"title": directives.unchanged_required, "source": directives.unchanged_required,
                    "question": directives.unchanged_required,
                    "run": directives.unchanged, "metrics": several, "baseline": directives.unchanged,
-                   "as-reported": directives.unchanged, "done-well": directives.unchanged, "columns": several}
+                   "as-reported": directives.unchanged, "done-well": directives.unchanged, "columns": several,
+                   "pictured": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
         if missing := {"title", "source", "question"} - set(self.options):
@@ -108,7 +111,8 @@ class ReportCard(SphinxDirective):
         record = headline(state, family, card.run) if family else None
         chapter = link(self.env, chapter_page(self.env, card.family))
         title = f'<a href="{chapter}">{escape(card.title)}</a>' if chapter else escape(card.title)
-        strip = (picture(record, card.columns) if record else "") or sketch(state, card.family)
+        seen = picture(record, card.columns, of=card.pictured or card.title) if record else ""
+        name = f"{escape(family.title)} · " if family else ""
         lines = []
         if record and family:
             lines.append(self.number(state, family, record, card))
@@ -117,9 +121,10 @@ class ReportCard(SphinxDirective):
         else:
             lines.append('<p class="htcv-note">In preparation: no run yet, so no number.</p>')
         ready = "" if family else " htcv-soon"
-        return (f'<li class="htcv-card{ready}"><div class="htcv-strip">{strip}</div>'
-                f'<p class="htcv-source">Report: {escape(card.source)}</p><p class="htcv-card-title" role="heading" '
-                f'aria-level="2">{title}</p><p class="htcv-question">{escape(card.question)}</p>',
+        return (f'<li class="htcv-card{ready}"><div class="htcv-strip">{seen or sketch(state, card.family)}</div>'
+                f'<p class="htcv-source">{name}Report: {escape(card.source)}</p>'
+                f'<p class="htcv-card-title" role="heading" aria-level="2">{title}</p>'
+                f'<p class="htcv-question">{escape(card.question)}</p>',
                 "".join(lines) + "</li>")
 
     def number(self, state: BookState, family: Family, record: Record, card: Card) -> str:
@@ -135,8 +140,8 @@ class ReportCard(SphinxDirective):
                           escape(in_a_sentence(about.get("title", metric))),
                           escape(baseline_of(state, family, metric, record, len(values), card.baseline))))
         (shown, name, baseline), *others = found
-        page = link(self.env, run_page(self.env, record.run))
-        value = f'<a href="{page}">{shown}</a>' if page else shown
+        page = link(self.env, run_page(self.env, record.run), metric_anchor(wanted[0]))
+        value = f'<a class="htcv-result" href="{page}">{shown}</a>' if page else shown
         track(self.env, [record])
         well, reported = (escape(words, quote=False) for words in (card.done_well, card.as_reported))
         beside = f"; {baseline} {reported}" if baseline else ""
@@ -184,27 +189,18 @@ def baseline_of(state: BookState, family: Family, metric: str, record: Record, s
     return format(value, family.metrics.get(metric, {}).get("format", ".3g")) + ("" if n == seeds else f" (n = {n})")
 
 
-def picture(record: Record, columns: tuple[str, ...] = (), width: int = 128) -> str:
+def picture(record: Record, columns: tuple[str, ...] = (), width: int = 128, of: str = "") -> str:
     """Input and output, or the columns asked for, of the median row of a run's samples; empty if it kept none."""
-    try:
-        samples = record.samples()
-    except FileNotFoundError:
-        return ""
-    labels = [str(row.get("label", "")).lower() for row in samples.rows]
-    row = next((place for place, label in enumerate(labels) if "median" in label), 0)
-    tiles = []
-    output = next((name for name in ("prediction", "output") if name in samples.columns), samples.columns[-1])
-    for name in columns or (samples.columns[0], output):
-        column = samples.columns.index(name)
-        tile = Image.fromarray(samples.tiles[row, column])
+    shown = []
+    for name, tile in zip(columns or tile_columns(record), median_tiles(record, columns), strict=True):
         tile = tile.resize((2 * width, round(2 * width * tile.height / tile.width)), Image.Resampling.LANCZOS)
         data = io.BytesIO()
         tile.save(data, "WEBP", quality=88)
         address = "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()
-        tiles.append(f'<figure><img src="{address}" alt="{escape(name)} of a test image" width="{width}" '
+        shown.append(f'<figure><img src="{address}" alt="{escape(f"{of}: {name}" if of else name)}" width="{width}" '
                      f'height="{round(width * tile.height / tile.width)}"><figcaption>{escape(name)}</figcaption>'
                      "</figure>")
-    return "".join(tiles)
+    return "".join(shown)
 
 
 def rebuild_time(state: BookState) -> str:

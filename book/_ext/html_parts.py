@@ -1,5 +1,6 @@
 """Small pieces of HTML the directives share; every text is escaped here."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -37,6 +38,11 @@ def in_a_sentence(title: str) -> str:
 
 def slug(word: str) -> str:
     return word.lower().replace(" ", "-").replace("_", "-")
+
+
+def metric_anchor(metric: str) -> str:
+    """The row of a metric on the page of a run."""
+    return "metric-" + re.sub(r"\W+", "-", metric).lower()
 
 
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[int] = (),

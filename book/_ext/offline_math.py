@@ -1,7 +1,7 @@
 """Formulas without a network: MathJax is served from the book's own `_static`.
 
-The package `sphinx-mathjax-offline` ships the files; of its 24 MB only the one component and
-the fonts that a page asks for are copied. (Its own Sphinx extension copies everything.)
+The package `sphinx-mathjax-offline` ships the files; of its 24 MB only the components and the
+fonts that a page asks for are copied, without the menu. (Its own Sphinx extension copies everything.)
 """
 
 from importlib.metadata import PackageNotFoundError, distribution
@@ -11,7 +11,9 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.fileutil import copy_asset
 
-COMPONENT = "tex-chtml.js"
+START = "startup.js"
+LOADED = ["core", "input/tex", "output/chtml"]
+COMPONENTS = [START, *(f"{name}.js" for name in LOADED), "output/chtml/fonts/tex.js"]
 FONTS = "output/chtml/fonts/woff-v2"
 
 
@@ -22,19 +24,25 @@ def source() -> Path:
     except PackageNotFoundError:
         raise ExtensionError("sphinx-mathjax-offline is not installed: see requirements.lock") from None
     for file in files:
-        if file.name == COMPONENT:
+        if file.name == START:
             return Path(file.locate()).parent
-    raise ExtensionError(f"sphinx-mathjax-offline has no {COMPONENT}")
+    raise ExtensionError(f"sphinx-mathjax-offline has no {START}")
 
 
 def copy(app: Sphinx, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
         target = Path(app.outdir) / "_static" / "mathjax"
-        copy_asset(source() / COMPONENT, target)
+        for name in COMPONENTS:
+            copy_asset(source() / name, (target / name).parent)
         copy_asset(source() / FONTS, target / FONTS)
+
+
+def configure(app: Sphinx, config) -> None:
+    config.mathjax_path = f"mathjax/{START}"
+    config.mathjax3_config = {**(config.mathjax3_config or {}), "loader": {"load": LOADED}}
 
 
 def setup(app: Sphinx) -> dict:
     app.connect("build-finished", copy)
-    app.connect("config-inited", lambda app, config: setattr(config, "mathjax_path", f"mathjax/{COMPONENT}"))
+    app.connect("config-inited", configure)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

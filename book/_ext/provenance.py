@@ -5,9 +5,11 @@ import re
 from html import escape
 from pathlib import Path
 
-from book_state import BookState, relative, track
+from book_state import BookState, link, relative, track
 from docutils import nodes
-from html_parts import calm, facts, minutes, raw, table
+from docutils.parsers.rst import directives
+from html_parts import anchor, calm, facts, minutes, raw, table
+from page_order import runs_below
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -18,13 +20,16 @@ from htcv_lib.runs.plan import Family
 from htcv_lib.runs.records import Record
 
 logger = logging.getLogger(__name__)
+FIGURE = re.compile(r"<figure.*?</figure>", re.S)
+DRAWING = re.compile(r'<img[^>]* src="([^"]+\.svg)"')
 LAB = f"http://localhost:{os.environ.get('HTCV_LAB_PORT', '8888')}/lab/tree/"  # of `make lab`, at the checkout's root
 
 
 class Provenance(SphinxDirective):
-    """A foldable box about one run."""
+    """A foldable box about the reference of a run, or with `own` about what this build made of it."""
 
     required_arguments = 1
+    option_spec = {"own": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         name = self.arguments[0].strip()
@@ -32,17 +37,17 @@ class Provenance(SphinxDirective):
         parts = name.split("/")
         family = state.family(parts[0])
         if family and len(parts) == 2 and f"{parts[1]}.ipynb" in family.chapters:
-            return [raw(chapter_box(state, family, parts[1]))]
+            return [raw(self.run_list(family), chapter_box(state, family, parts[1]))]
         if len(parts) != 3 or not family or parts[1] not in family.variants:
             logger.warning("provenance: no run %r in runs.yml", name, location=self.get_location(), type="htcv",
                            subtype="provenance")
             return []
-        record = state.record(name)
+        record = state.built.get(name) if "own" in self.options else state.record(name)
         if not record:
             return [calm(f"{name} has no record yet; htcv run {name} makes one.")]
         track(self.env, [record])
         notebook = state.project.notebooks / parts[0] / family.variants[parts[1]]["notebook"]
-        origin = "this build" if name in state.built else "the committed reference"
+        origin = "this build" if record is state.built.get(name) else "the committed reference"
         return [
             raw('<details class="htcv-provenance"><summary>How this page was made'
                 f'<span>{escape(record.profile)} · {escape(record.finished[:10])} · '
@@ -53,6 +58,14 @@ class Provenance(SphinxDirective):
             *self.downloads(record, state),
             raw("</div></details>"),
         ]
+
+    def run_list(self, family: Family) -> str:
+        """Links to the runs that the table of contents has below this chapter."""
+        pages = runs_below(self.env, self.env.docname)
+        items = "".join(f"<li>{anchor(entry.get('title', variant), link(self.env, page))}</li>"
+                        for page in pages if (entry := family.variants.get(variant := page.rpartition("/")[2])))
+        return (f'<details class="htcv-provenance htcv-runs"><summary>The runs of this chapter<span>{len(pages)}</span>'
+                f'</summary><div class="htcv-provenance-body"><ul>{items}</ul></div></details>' if items else "")
 
     def again(self, record: Record, notebook: Path, state: BookState) -> str:
         """The commands that repeat it."""
@@ -123,6 +136,17 @@ def parameter_table(record: Record, meanings: dict[str, str]) -> str:
     return table("Parameters", ["Name", "Value", "Meaning"], rows, label=f"Parameters of {record.run}")
 
 
+def offer_pictures(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """The line below a figure leads to the figure itself, if it is a drawing."""
+    def linked(found: re.Match) -> str:
+        drawing = DRAWING.search(found[0])
+        link = f'<span class="htcv-origin"><a href="{drawing[1]}" download>SVG</a> · ' if drawing else ""
+        return found[0].replace('<span class="htcv-origin">', link, 1) if drawing else found[0]
+
+    context["body"] = FIGURE.sub(linked, context.get("body", ""))
+
+
 def setup(app: Sphinx) -> dict:
     app.add_directive("provenance", Provenance)
+    app.connect("html-page-context", offer_pictures)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

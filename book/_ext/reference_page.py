@@ -2,21 +2,29 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
 
-from html_parts import in_markdown
+from html_parts import in_markdown, metric_anchor
 from reference_pictures import curve_section, draw, picture_section
 from reference_tables import table_sections
 
 from htcv_lib.runs.plan import Family
 from htcv_lib.runs.publish import copy_tables, write_if_changed
 from htcv_lib.runs.records import Record
-from htcv_lib.runs.statistics import minus
+from htcv_lib.runs.statistics import minus, spell_mean
 
 
 def write_reference_page(record: Record, page: Path, title: str, anchor: str, family: Family, failure: str,
                          seeds: Sequence[Record] = ()) -> None:
-    """Write `page` (as .md) from a committed record: what it measured, its curves, its pictures.
+    """Write `page` (as .md) from a committed record; arguments as for `reference_text`."""
+    text = reference_text(record, page, title, anchor, family, failure, seeds)
+    if page.exists():
+        page.unlink()
+    write_if_changed(page.with_suffix(".md"), text)
+
+
+def reference_text(record: Record, page: Path, title: str, anchor: str, family: Family, failure: str = "",
+                   seeds: Sequence[Record] = ()) -> str:
+    """Markdown of a committed record: what it measured, its curves, its pictures, which are drawn beside `page`.
 
     Args:
         seeds: The references of all seeds of this run.
@@ -31,9 +39,7 @@ def write_reference_page(record: Record, page: Path, title: str, anchor: str, fa
     lines += curve_section(record, stem, anchor, title, seeds)
     lines += table_sections(record, stem, anchor)
     lines += [f"```{{provenance}} {record.run}", "```", ""]
-    if page.exists():
-        page.unlink()
-    write_if_changed(page.with_suffix(".md"), "\n".join(lines))
+    return "\n".join(lines)
 
 
 def write_stub_page(page: Path, title: str, anchor: str, run: str, failure: str) -> None:
@@ -51,21 +57,24 @@ def _failure(failure: str) -> list[str]:
 
 def _origin(record: Record, seeds: int) -> list[str]:
     which = f"; seed {record.seed} leads, {seeds - 1} more fold out or are drawn thin" if seeds > 1 else ""
-    return ["```{note}",
-            f"This build did not execute this run. The page shows its committed reference: profile "
-            f"{record.profile}, computed on {record.finished[:10]} on {in_markdown(record.device)}{which}.", "```"]
+    return ["```{note}", f"The committed reference: profile {record.profile}, computed on {record.finished[:10]} on "
+            f"{in_markdown(record.device)}{which}.", "```"]
 
 
 def _metric_table(record: Record, family: Family, seeds: Sequence[Record]) -> list[str]:
-    """Each metric of this seed, of all seeds if there are more, and what it is."""
+    """Each metric in all seeds, their mean if there are several, and what it is; a result in prose leads to its row."""
+    seeds = seeds or [record]
     several = len(seeds) > 1
-    head = ["Metric", f"Seed {record.seed}", *([f"Mean of {len(seeds)}"] if several else []), "What it is"]
+    head = ["Metric", *([f"Mean of {len(seeds)}"] if several else []),
+            f"Seed{'s' * several} {', '.join(str(seed.seed) for seed in seeds)}", "What it is"]
     rows = [_row(head), _row(["---", *["--:"] * (len(head) - 2), "---"])]
-    for name, metric in record.metrics.items():
-        meaning = family.metrics.get(name, {})
-        found = [metric.value] + ([mean(seed.value(name) for seed in seeds if name in seed.metrics)] if several else [])
-        shown = [minus(format(value, meaning.get("format", ".4g"))) for value in found]
-        rows.append(_row([family.heading(name), *shown, meaning.get("definition", "")]))
+    for name in dict.fromkeys(name for seed in seeds for name in seed.metrics):
+        about = family.metrics.get(name, {})
+        values = [seed.value(name) for seed in seeds if name in seed.metrics]
+        each = [minus(format(value, about.get("format", ".4g"))) for value in values]
+        row = _row([family.heading(name), *([spell_mean(values, about)] if several else []), ", ".join(each),
+                    about.get("definition", "")])
+        rows.append(f'| <span id="{metric_anchor(name)}"></span>{row[2:]}')
     first = next(iter(record.metrics.values()), None)
     measured = [f"Measured on the {first.split} split, n = {first.n}, where nothing else is said."] if first else []
     return [*rows, "", *measured]

@@ -8,8 +8,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from html_parts import in_markdown
-from reference_page import write_reference_page, write_stub_page
+from html_parts import in_a_sentence, in_markdown
+from reference_page import reference_text, write_reference_page, write_stub_page
 from sphinx.application import ENV_PICKLE_FILENAME
 from sphinx.util import logging
 
@@ -62,11 +62,12 @@ def publish_pages(project: Project, report: BuildReport) -> None:
             page = folder / "runs" / f"{variant}.ipynb"
             title, anchor = in_markdown(entry.get("title", variant)), f"run-{family.name}-{variant}".replace("_", "-")
             built: Record | None = report.built.get(run)
+            seeds = [record for record in results.references if record.variant == variant
+                     and record.profile == references[run].profile] if run in references else []
             if built:
-                publish(built.folder / "notebook.ipynb", page, title, anchor, project, provenance=run)
-            elif run in references:
-                seeds = [record for record in results.references if record.variant == variant
-                         and record.profile == references[run].profile]
+                leading = reference_text(references[run], page, title, anchor, family, seeds=seeds) if seeds else ""
+                publish(built.folder / "notebook.ipynb", page, title, anchor, project, run, reference=leading)
+            elif seeds:
                 write_reference_page(references[run], page, title, anchor, family, failed.get(run, ""), seeds)
             else:
                 write_stub_page(page, title, anchor, run, failed.get(run, ""))
@@ -75,8 +76,9 @@ def publish_pages(project: Project, report: BuildReport) -> None:
             stem = name.removesuffix(".ipynb")
             label, page = f"{family.name}/{stem}", folder / name
             anchor = f"chapter-{family.name}-{stem}".replace("_", "-")
-            alone = len(family.chapters) == 1  # several chapters of one family go by their own headings
-            title = in_markdown(family.title) if alone else first_heading(project.notebooks / family.name / name)
+            alone = len(family.chapters) == 1
+            part = first_heading(project.notebooks / family.name / name).partition(":")[0]
+            title = in_markdown(family.title if alone else f"{family.title}: {in_a_sentence(part)}")
             if label in report.chapters:
                 publish(report.chapters[label], page, title, anchor, project, label, fold_code=True)
             elif not page.exists():

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from book_state import BookState, link, run_page, track
 from docutils import nodes
+from html_parts import metric_anchor
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
@@ -45,11 +46,11 @@ class ResultRole(SphinxRole):
         try:
             spec = match["format"] or about.get("format", ".3g")
             text = (minus(format(fmean(values), spec)) if match["bare"]
-                    else spell_mean(values, spec, about.get("unit", "")))
+                    else spell_mean(values, about, spec))
         except ValueError as error:
             return self.unknown(str(error))
         seeds = "" if match["seed"] or match["bare"] or about.get("unit") == "runs" else f" (n = {len(values)})"
-        return [self.node(state, records, text + seeds)], []
+        return [self.node(state, records, match["metric"], text + seeds)], []
 
     def records(self, state: BookState, match: re.Match) -> list[Record]:
         """One seed's reference, or all seeds of the strongest profile."""
@@ -62,11 +63,11 @@ class ResultRole(SphinxRole):
         track(self.env, found)
         return found
 
-    def node(self, state: BookState, records: list[Record], text: str) -> nodes.Node:
+    def node(self, state: BookState, records: list[Record], metric: str, text: str) -> nodes.Node:
         first = records[0]
         seeds = f"mean of {len(records)} seeds, " if len(records) > 1 else ""
         origin = f"{seeds}{first.profile} profile, {first.dataset}, {first.device}, {first.finished[:10]}"
-        address = link(self.env, run_page(self.env, first.run))
+        address = link(self.env, run_page(self.env, first.run), metric_anchor(metric))
         node = (nodes.reference("", text, refuri=address, internal=True, reftitle=origin) if address
                 else nodes.abbreviation("", text, explanation=origin))
         node["classes"].append("htcv-result")

@@ -1,18 +1,23 @@
 """{results-table} family, and {status-table}: every record in plain tables.
 
-Figures on different data, another split, or of another profile never share a table.
+Figures on different data, another split, or of another profile never share a group of rows.
 """
 
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
-from book_state import BookState, link, run_page, track
+from book_state import BookState, link, run_page, state, track
 from docutils import nodes
 from html_parts import MISSING, anchor, badge, calm, minutes, raw, table
+from PIL import Image
+from reference_pictures import median_tiles, tile_columns
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.osutil import relative_uri
 
 from htcv_lib.runs.plan import Family
 from htcv_lib.runs.records import Record, read_json
@@ -26,6 +31,10 @@ PROFILE_WORDS = {
     "quick": "smallest size (profile quick)",
     "paper": "the report's own scale (profile paper)",
 }
+
+
+MOST = 5  # metrics in a table: its column has no room for more
+TILE = 92  # pixels of a picture in a table, shown at half of it
 
 
 class Place(NamedTuple):
@@ -43,7 +52,8 @@ def tables_of(family: Family) -> Mapping[str, list[str]]:
 
 
 class ResultsTable(SphinxDirective):
-    """All references of a family, then what this build executed itself."""
+    """All references of a family in one table, a group of rows for what may be compared; other kinds of measurement
+    and what this build executed itself fold below it."""
 
     required_arguments = 1
 
@@ -59,48 +69,98 @@ class ResultsTable(SphinxDirective):
         references = comparable(family, [*results.references, *results.of_profile("overnight")])
         own = comparable(family, [record for record in state.built.values() if record.family == name])
         track(self.env, [*references, *own])
-        found: list[nodes.Node] = []
-        for place, records in by_data(family, references).items():
-            found.append(raw(self.references(state, family, records, place)))
         if not references:
-            found.append(calm("No reference of this family has been committed yet; the tables fill up as runs are "
-                              "recorded."))
+            found = [calm("No reference of this family has been committed yet; the table fills up as runs are "
+                          "recorded.")]
+        else:
+            kinds: dict[str, dict[Place, list[Record]]] = {}
+            for place, records in by_data(family, references).items():
+                kinds.setdefault(place.kind, {})[place] = records
+            (_, first), *others = kinds.items()
+            found = [raw(self.table(state, family, first))]
+            found += [raw(fold(f"Also measured: {kind}", self.table(state, family, groups))) for kind, groups in others]
         if own:
-            found.append(raw('<h3 class="htcv-minor">What this build executed itself</h3>'))
-            for place, records in by_data(family, own).items():
-                found.append(raw(self.own(state, family, records, place)))
+            found.append(raw(fold("What this build executed itself; shows that it runs, decides nothing",
+                                  self.table(state, family, by_data(family, own)))))
         reported = {variant: entry["report_value"] for variant, entry in family.variants.items()
                     if entry.get("report_value") is not None}
         if reported:
             found.append(raw(report_values(family, reported)))
         return found
 
-    def references(self, state: BookState, family: Family, records: list[Record], where: Place) -> str:
-        metrics = shown_metrics(family, records, where)
-        rows = []
-        for variant, entry in family.variants.items():
-            mine = [record for record in records if record.variant == variant]
-            if not mine:
-                continue
-            stale = any(state.changes.get(record.run) for record in mine)
-            address = link(self.env, run_page(self.env, mine[0].run))
-            mark = " <abbr class='htcv-stale' title='The run has changed since; see Status'>†</abbr>" if stale else ""
-            rows.append([anchor(entry.get("title", variant), address) + mark,
-                         escape(family.role(variant)), str(len(mine)),
-                         *(cell(mine, metric, family) for metric in metrics)])
-        caption = f"References: {spell_place(where)}; mean ± half the width of its 95 % interval"
-        head = ["Run", "Role", "n", *(family.heading(metric) for metric in metrics)]
-        return table(caption, head, rows, range(2, len(head)), wide=True)
+    def table(self, state: BookState, family: Family, groups: Mapping[Place, list[Record]]) -> str:
+        """One head, then for each place its name and a row a variant; `_static/tables.js` sorts within a group."""
+        metrics = shown_metrics(family, groups)
+        head = "".join(f'<th scope="col"{number}>{escape(text)}</th>' for text, number in
+                       [("Picture", ""), ("Run", ""), ("Role", ""), ("n", ' class="num"'),
+                        *((family.heading(metric), ' class="num"') for metric in metrics)])
+        bodies = []
+        for place, records in groups.items():
+            mine = {variant: found for variant in family.variants
+                    if (found := [record for record in records if record.variant == variant])}
+            best = {metric: leader(family, metric, mine) for metric in metrics}
+            rows = "".join(self.row(state, family, variant, found, best) for variant, found in mine.items())
+            bodies.append(f'<tbody><tr class="htcv-group"><th colspan="{4 + len(metrics)}" scope="rowgroup">'
+                          f"{escape(spell_place(place))}</th></tr>{rows}</tbody>")
+        label = escape(f"Results: {family.title}")
+        return (f'<div class="htcv-scroll htcv-wide" role="region" tabindex="0" aria-label="{label}">'
+                f'<table class="table htcv-table htcv-sortable"><thead><tr>{head}</tr></thead>{"".join(bodies)}</table>'
+                "</div>")
 
-    def own(self, state: BookState, family: Family, records: list[Record], where: Place) -> str:
-        metrics = shown_metrics(family, records, where)
-        rows = [[anchor(family.variants.get(record.variant, {}).get("title", record.variant),
-                        link(self.env, run_page(self.env, record.run))),
-                 str(record.seed), minutes(record.wall_s), *(cell([record], metric, family) for metric in metrics)]
-                for record in records]
-        caption = f"This build: {spell_place(where)}; shows that it runs, decides nothing"
-        head = ["Run", "Seed", "Took", *(family.heading(metric) for metric in metrics)]
-        return table(caption, head, rows, range(1, len(head)), wide=True)
+    def row(self, state: BookState, family: Family, variant: str, records: list[Record],
+            best: Mapping[str, str]) -> str:
+        title = family.variants[variant].get("title", variant)
+        stale = any(state.changes.get(record.run) for record in records)
+        mark = " <abbr class='htcv-stale' title='The run has changed since; see Status'>†</abbr>" if stale else ""
+        target = self.env.app.builder.get_target_uri(self.env.docname)
+        picture = (f'<img src="{relative_uri(target, thumbnail(records[0]))}" loading="lazy" width="96" height="46" '
+                   f'alt="{escape(" and ".join(tile_columns(records[0])))} of {escape(title)}">'
+                   if (records[0].folder / "samples.json").is_file() else "")
+        cells = [f"<td>{picture}</td>",
+                 f'<th scope="row">{anchor(title, link(self.env, run_page(self.env, records[0].run)))}{mark}</th>',
+                 f"<td>{escape(family.role(variant))}</td>", f'<td class="num">{len(records)}</td>']
+        for metric, leading in best.items():
+            text, value = cell(records, metric, family), mean_of(records, metric)
+            shown = f"<strong>{text}</strong>" if variant == leading else text
+            cells.append(f'<td class="num" data-value="{"" if value is None else value}">{shown}</td>')
+        return f'<tr>{"".join(cells)}</tr>'
+
+
+def fold(title: str, html: str) -> str:
+    return f'<details class="htcv-fold"><summary>{escape(title)}</summary>{html}</details>'
+
+
+def mean_of(records: list[Record], metric: str) -> float | None:
+    values = [record.value(metric) for record in records if metric in record.metrics]
+    return fmean(values) if values else None
+
+
+def leader(family: Family, metric: str, rows: Mapping[str, list[Record]]) -> str:
+    """The variant with the best mean, if there are several to compare."""
+    means = {variant: value for variant, records in rows.items() if (value := mean_of(records, metric)) is not None}
+    best = min if family.metrics.get(metric, {}).get("better") == "lower" else max
+    return best(means, key=means.__getitem__) if len(means) > 1 else ""
+
+
+def thumbnail(record: Record) -> str:
+    """Where the small picture of a record lies in the built book."""
+    return f"_images/thumbs/{record.profile}-{record.family}-{record.variant}-{record.seed}.webp"
+
+
+def write_thumbnails(app: Sphinx, exception: Exception | None) -> None:
+    if exception is not None or app.builder.format != "html":
+        return
+    shown = state(app)
+    records = [record for family in shown.book.families for record in shown.results(family).all_references]
+    for record in [*records, *shown.built.values()]:
+        path, source = Path(app.outdir, thumbnail(record)), record.folder / "samples.webp"
+        if source.is_file() and not (path.is_file() and path.stat().st_mtime >= source.stat().st_mtime):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tiles = [tile.resize((TILE, TILE), Image.Resampling.LANCZOS) for tile in median_tiles(record)]
+            sheet = Image.new("RGBA", (len(tiles) * (TILE + 4) - 4, TILE))
+            for place, tile in enumerate(tiles):
+                sheet.paste(tile, (place * (TILE + 4), 0))
+            sheet.save(path, "WEBP", quality=80)
 
 
 class StatusTable(SphinxDirective):
@@ -181,9 +241,13 @@ def spell_place(where: Place) -> str:
     return f"{kind}{where.dataset}{split}, {PROFILE_WORDS.get(where.profile, where.profile)}"
 
 
-def shown_metrics(family: Family, records: list[Record], where: Place) -> list[str]:
-    present = {name for record in records for name in record.metrics}
-    return [name for name in tables_of(family)[where.kind] if name in present] or sorted(present)
+def shown_metrics(family: Family, groups: Mapping[Place, list[Record]]) -> list[str]:
+    """The metrics that fit a page: of this kind, those that `runs.yml` lists under `shown`, else the first."""
+    present = {name for records in groups.values() for record in records for name in record.metrics}
+    kinds = tables_of(family)
+    of_kind = list(dict.fromkeys(name for place in groups for name in kinds[place.kind] if name in present))
+    chosen = [name for name in family.table.get("shown", ()) if name in of_kind]
+    return (chosen or of_kind or sorted(present))[:MOST]
 
 
 def cell(records: list[Record], metric: str, family: Family) -> str:
@@ -191,7 +255,7 @@ def cell(records: list[Record], metric: str, family: Family) -> str:
     if not values:
         return MISSING
     about = family.metrics.get(metric, {})
-    return escape(spell_mean(values, about.get("format", ".3g"), about.get("unit", "")))
+    return escape(spell_mean(values, about))
 
 
 def report_values(family: Family, reported: Mapping) -> str:
@@ -214,6 +278,7 @@ def order_of(family: Family, name: str) -> tuple[int, int]:
 
 
 def setup(app: Sphinx) -> dict:
+    app.connect("build-finished", write_thumbnails)
     app.add_directive("results-table", ResultsTable)
     app.add_directive("status-table", StatusTable)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -117,7 +117,7 @@ class Chapter:
 
     def _cell(self, metric: str, values: list[float]) -> str:
         about = self.results.family.metrics.get(metric, {})
-        return spell_mean(values, about.get("format", ".3g"), about.get("unit", "")) if values else "n/a"
+        return spell_mean(values, about) if values else "n/a"
 
 
 def project_verdicts(project: Project, family: str = "") -> dict[str, list[Verdict]]:

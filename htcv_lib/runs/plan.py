@@ -24,7 +24,8 @@ EVERY_RUN = ("laptop", "full", "fingerprint")  # profiles that a run is in unles
 UNITLESS = ("", "fraction", "runs")  # units that no number is printed with
 IN_PROFILE = {name: (bool, dict, type(None)) for name in (*PROFILES, "fingerprint")}
 FAMILY = {"title": str, "report": dict, "chapters": list, "settings": dict, "sizes": list, "profiles": dict,
-          "seeds": dict, "minutes": dict, "memory_gb": dict, "runs": list, "tables": dict, "one_size": list}
+          "seeds": dict, "minutes": dict, "memory_gb": dict, "runs": list, "tables": dict, "shown": list,
+          "one_size": list}
 RUN = {"title": str, "notebook": str, "setting": str, "role": str, "parameters": dict, "needs": dict, "priority": int,
        "seeds": dict, "minutes": dict, "report_value": object, "weights": (bool, str), **IN_PROFILE}
 REPORT = {"pictures": (int, float), "side": (int, float), "weights_m": (int, float)}  # what its own trainings had

@@ -1,7 +1,7 @@
 """What repeated runs say: intervals, paired differences, several tests at once."""
 
 from collections.abc import Mapping, Sequence
-from math import nan
+from math import inf, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -19,26 +19,37 @@ class Estimate(NamedTuple):
     level: float = 0.95  # of the interval
 
 
-def spell_mean(values: Sequence[float], spec: str, unit: str = "") -> str:
+def spell_mean(values: Sequence[float], about: Mapping[str, str], spec: str = "") -> str:
     """[20.4, 20.6] with ".1f" -> "20.5 ± 1.3", half of the width of the 95 % interval; one value alone is just itself.
 
     Args:
-        spec: A Python format.
-        unit: "runs" of metrics that are 1 in some runs and 0 in others: these are counted, [0, 1, 0] -> "1 of 3".
+        about: The metric, as `metrics.yml` has it. Of unit "runs" are those that are 1 in some runs and 0 in others:
+            these are counted, [0, 1, 0] -> "1 of 3".
+        spec: A Python format; unset, the metric's own.
 
-    A number below zero starts with a minus sign, not a hyphen.
+    An interval that would leave what is possible says nothing: the lowest and the highest value stand in its place,
+    "33.3% (0.0% to 100.0%)". A number below zero starts with a minus sign, not a hyphen.
     """
+    unit, spec = about.get("unit", ""), spec or about.get("format", ".3g")
     if unit == "runs":
         return f"{round(sum(values))} of {len(values)}"
     if len(values) == 1:
         return minus(format(values[0], spec))
     estimate = mean_interval(values)
+    floor = 0.0 if unit == "fraction" or about.get("better") == "lower" else -inf
+    top = 1.0 if unit == "fraction" else inf
+    least, most = min(values), max(values)
+    shown = minus(format(estimate.mean, spec))
+    if estimate.low < floor <= least or estimate.high > top >= most:
+        return f"{shown} ({minus(format(least, spec))} to {minus(format(most, spec))})".replace(" ", "\u00a0")
     half = format((estimate.high - estimate.low) / 2, spec)
-    return minus(f"{format(estimate.mean, spec)}\u00a0±\u00a0{half}")  # never broken at the end of a line
+    return f"{shown}\u00a0±\u00a0{half}"  # never broken at the end of a line
 
 
 def minus(text: str) -> str:
-    """A number that starts with a hyphen starts with a minus sign."""
+    """A number that starts with a hyphen starts with a minus sign; rounded to nothing, with no sign."""
+    if text.startswith("-") and not any(digit in text for digit in "123456789"):
+        return text[1:]
     return text.replace("-", "\u2212", 1) if text.startswith("-") else text
 
 

@@ -7,13 +7,16 @@ schemes with those for colours, which take long; at a phone without these, excep
 
 import multiprocessing
 import os
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin, urlparse
 
@@ -26,24 +29,33 @@ pytestmark = [pytest.mark.browser, pytest.mark.book]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking"]
 TOLERATED = {"label-content-name-mismatch"}  # the theme's own search and toggle buttons
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+DESK, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 BOOK = Book.load(Project.find(Path(__file__).parent))
 CHAPTERS = [f"{family.name}/{Path(name).stem}" for family in BOOK.families.values() for name in family.chapters]
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
 FAULTS = ("request elsewhere", "failed request", "script error", "message of an error", "colour scheme", "broken image",
-          "image without alt", "wider than the window", "accessibility")
+          "image without alt", "wider than the window", "table wider than its column", "accessibility")
 OVERFLOW = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
 BROKEN_IMAGES = """() => [...document.images].filter(image => !image.complete || !image.naturalWidth)
     .map(image => image.src.slice(0, 200))"""
 NO_ALT = """() => [...document.images].filter(image => !image.hasAttribute('alt') ||
     (!image.alt.trim() && image.closest('.bd-article'))).map(image => image.src.slice(0, 200))"""
-# Skip animations, and wait until the theme has made its scrolling boxes focusable.
+WIDE_TABLES = """() => [...document.querySelectorAll('.bd-article table')].map(table => table.parentElement)
+    .filter(box => box.scrollWidth > box.clientWidth + 1 && box.clientWidth)
+    .map(box => `${box.scrollWidth} px in ${box.clientWidth}: ${box.innerText.slice(0, 80)}`)"""
+# Skip animations, load what is further down, and wait until the theme has made its scrolling boxes focusable.
 SETTLE = """() => new Promise(done => {
+    const lazy = [...document.querySelectorAll('img[loading=lazy]')];
+    const loaded = lazy.map(image => new Promise(ready => {
+        image.onload = image.onerror = ready;
+        image.loading = 'eager';
+        if (image.complete) ready();
+    }));
     const style = document.createElement('style');
     style.textContent = '*, *::before, *::after { transition: none !important; animation: none !important }';
     document.head.append(style);
-    requestAnimationFrame(() => setTimeout(done, 150));
+    Promise.all(loaded).then(() => requestAnimationFrame(() => setTimeout(done, 150)));
 })"""
 LAID_OUT = """() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))"""
 
@@ -161,6 +173,8 @@ def look(page, template: bool, colours: bool) -> Iterator[tuple[str, str]]:
     yield from (("broken image", source) for source in page.evaluate(BROKEN_IMAGES))
     yield from (("image without alt", source) for source in page.evaluate(NO_ALT))
     yield from too_wide(page)
+    if page.viewport_size == DESK:
+        yield from (("table wider than its column", text) for text in page.evaluate(WIDE_TABLES))
 
 
 def faults_of(paths: list[Path], templates: set[Path]) -> list[tuple[str, Path, str]]:
@@ -261,6 +275,64 @@ def test_search_finds_a_page_without_a_server(built_book, browser):
 
 
 @needs_browser
+def test_search_over_http_shows_excerpts_and_chapters_before_the_runs_whose_chapter_it_names(built_book, browser):
+    handler = partial(SimpleHTTPRequestHandler, directory=str(built_book))
+    handler.log_message = lambda *_: None
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page(viewport=DESK)
+        page.goto(f"http://127.0.0.1:{server.server_port}/search.html?q=swap+success")
+        page.wait_for_selector("ul.search li p.context", timeout=30_000)
+        page.wait_for_selector("ul.search li small", timeout=30_000)
+        first = page.locator("ul.search li a").first.get_attribute("href")
+        assert "book/pages/vae/chapter" in first
+        run = page.locator("ul.search li", has=page.locator("a[href*='/vae/runs/']")).first
+        assert "Label-conditioned VAEs" in run.locator("small").inner_text()
+        page.close()
+        server.shutdown()
+
+
+@needs_browser
+def test_results_sort_by_a_click_within_their_groups_and_turn_round_by_the_next(built_book, browser):
+    page = browser.new_page(viewport=DESK)
+    page.goto((built_book / "book/results.html").as_uri())
+    table = page.locator(".htcv-sortable").first
+    values = """body => [...body.rows].slice(1).map(row => row.cells[4].dataset.value).filter(Boolean).map(Number)"""
+    button = table.locator("thead th").nth(4).locator("button")
+    for order in (-1, 1):
+        button.click()
+        for group in table.locator("tbody").all():
+            found = group.evaluate(values)
+            assert found == sorted(found, key=lambda value: order * value)
+            assert "htcv-group" in group.locator("tr").first.get_attribute("class")
+    assert table.locator("thead th").nth(4).get_attribute("aria-sort") == "ascending"
+    page.close()
+
+
+@needs_browser
+def test_the_page_of_claims_is_short_on_a_phone_until_one_is_unfolded(built_book, browser):
+    page = browser.new_page(viewport=PHONE)
+    page.goto((built_book / "book/claims.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollHeight") < 15_000
+    said = page.locator(".htcv-judged .htcv-said").first
+    assert not said.is_visible()
+    page.locator(".htcv-tests summary").first.click()
+    assert said.is_visible()
+    page.close()
+
+
+@needs_browser
+def test_a_printed_chapter_leaves_out_what_is_folded_and_what_leads_elsewhere(built_book, browser):
+    page = browser.new_page(viewport=DESK)
+    page.goto((built_book / "book/pages/pets_unet/chapter.html").as_uri())
+    page.emulate_media(media="print")
+    assert page.locator(".bd-article details:not([open]):visible").count() == 0
+    assert page.locator(".prev-next-area:visible, .bd-sidebar-primary:visible").count() == 0
+    assert page.locator(".bd-article figure:visible").count() > 3
+    page.close()
+
+
+@needs_browser
 def test_the_colour_scheme_can_be_switched_by_its_button(built_book, browser):
     context = browser.new_context(viewport=DESK, color_scheme="light", offline=True)
     page = context.new_page()
@@ -309,6 +381,43 @@ def test_no_page_loads_anything_from_elsewhere(pages):
     outside = [f"{path.name}: {address}" for path, page in pages.items() for address in page.loads
                if address.startswith(("http:", "https:", "//"))]
     assert outside == []
+
+
+def test_a_page_weighs_two_megabytes_at_most_without_its_pictures(pages):
+    def weight(path: Path, page: Page) -> int:
+        files = {Path(unquote(urlparse(urljoin(path.as_uri(), address)).path)) for address in page.loads}
+        return path.stat().st_size + sum(file.stat().st_size for file in files if file.suffix in (".js", ".css"))
+
+    assert {path.name: heavy for path, page in pages.items()
+            if (heavy := weight(path, page)) > 2_000_000 and path.name != "search.html"} == {}
+    assert not any("fontawesome.js" in address for page in pages.values() for address in page.loads)
+    with_math = {path for path, page in pages.items() if any("mathjax" in address for address in page.loads)}
+    assert with_math == {path for path, page in pages.items() if {("span", "math"), ("div", "math")} & page.shows}
+
+
+def test_templates_of_the_theme_are_not_published(built_book):
+    assert list(built_book.rglob("*-macros.html")) == []
+
+
+def test_next_leads_through_every_page_but_the_runs_which_lead_back_to_their_chapter(built_book, pages):
+    def turn(path: Path, way: str) -> Path | None:
+        found = re.search(rf'<a class="{way}"\s+href="([^"]+)"', path.read_text(encoding="utf-8"))
+        return (path.parent / found[1]).resolve() if found else None
+
+    read = [built_book / "book/index.html"]
+    while (after := turn(read[-1], "right-next")) and after not in read:
+        read.append(after)
+    book = {path for path in pages if path.is_relative_to(built_book / "book")}
+    runs = {path for path in book if path.parent.name == "runs"}
+    assert set(read) == book - runs
+    assert all(turn(run, "left-prev") in read and not turn(run, "right-next") for run in runs)
+    assert all(f"runs/{run.name}" in turn(run, "left-prev").read_text(encoding="utf-8") for run in runs)
+
+
+def test_figures_count_from_one_on_every_page(pages):
+    for path in pages:
+        numbers = re.findall(r'caption-number">Fig\. (\d+)', path.read_text(encoding="utf-8"))
+        assert numbers == [str(number) for number in range(1, len(numbers) + 1)], path
 
 
 def test_the_download_button_serves_the_executed_notebook(built_book):

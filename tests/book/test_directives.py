@@ -5,7 +5,6 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -100,7 +99,7 @@ def test_a_result_is_read_from_the_record_and_links_to_its_run(toy):
     toy.page("It reaches {result}`toy/first/s0:accuracy`, or {result}`toy/first/s0:accuracy:.3f`.")
     html, warnings = toy.build()
     assert "81.2%" in html and "0.812" in html and warnings == ""
-    assert 'href="book/pages/toy/runs/first.html"' in html
+    assert 'href="book/pages/toy/runs/first.html#metric-accuracy"' in html
     assert 'title="laptop profile, oxford_pets, a small machine, 2026-11-21"' in html
 
 
@@ -192,39 +191,62 @@ def test_an_unknown_run_in_a_provenance_box_is_a_warning(toy):
     assert "no run 'toy/nothing/s0'" in toy.build()[1]
 
 
-def test_results_on_different_data_stand_in_different_tables(toy):
-    toy.refer("first", 0, 0.8)
-    toy.refer("second", 0, 0.9)
-    toy.page("```{results-table} toy\n```")
-    html, warnings = toy.build()
-    assert warnings == ""
-    tables = html.split("<table")[1:]
-    assert len(tables) == 2
-    assert "oxford_pets" in tables[0] and "80.0%" in tables[0] and "90.0%" not in tables[0]
-    assert "mnist" in tables[1] and "90.0%" in tables[1]
+def groups(html: str) -> list[str]:
+    """The groups of rows of a page's tables of results."""
+    return [part.split("</tbody>")[0] for part in html.split("<tbody><tr class=\"htcv-group\">")[1:]]
 
 
-def test_results_on_different_splits_stand_in_different_tables(toy):
+def test_results_on_different_data_and_splits_stand_in_different_groups_of_one_table(toy):
     metric = {"value": 0.7, "unit": "fraction", "better": "higher", "split": "val", "n": 10}
     toy.refer("first", 0, 0.8)
     toy.refer("first", 1, 0.7, metrics={"accuracy": metric})
+    toy.refer("second", 0, 0.9)
     toy.page("```{results-table} toy\n```")
-    tables = toy.build()[0].split("<table")[1:]
-    assert ["test split" in table for table in tables] == [True, False] and "val split" in tables[1]
+    html, warnings = toy.build()
+    assert warnings == "" and html.count("<table") == 1
+    assert [re.findall(r"oxford_pets, \w+ split|mnist, \w+ split|\d\d.0%", group) for group in groups(html)] == [
+        ["oxford_pets, test split", "80.0%"], ["oxford_pets, val split", "70.0%"], ["mnist, test split", "90.0%"]]
 
 
-def test_runs_that_measure_different_things_stand_in_different_tables(toy):
-    toy.metrics.write_text(METRICS + "psnr: {title: PSNR, unit: dB, better: higher, format: .1f}\n")
-    toy.runs.write_text(RUNS + "tables: {pictures: [psnr], classes: [accuracy]}\n")
+def test_the_best_of_a_group_is_bold_and_a_run_alone_is_not(toy):
+    toy.runs.write_text(RUNS.replace(", parameters: {dataset: mnist}", ""))
+    toy.refer("first", 0, 0.8)
+    toy.page("```{results-table} toy\n```")
+    assert "<strong>" not in groups(toy.build()[0])[0]
+    toy.refer("second", 0, 0.9)
+    (group,) = groups(toy.build()[0])
+    assert re.findall("<strong>(.*?)</strong>", group) == ["90.0%"] and 'data-value="0.8"' in group
+
+
+def test_a_table_shows_the_metrics_chosen_in_runs_yml_and_others_fold(toy):
+    toy.metrics.write_text(METRICS + "psnr: {title: PSNR, unit: dB, better: higher, format: .1f}\n"
+                           "ssim: {title: SSIM, better: higher}\n")
+    toy.runs.write_text(RUNS + "tables: {pictures: [psnr, ssim], classes: [accuracy]}\nshown: [psnr]\n")
     quality = {"value": 20.0, "unit": "dB", "better": "higher", "split": "test", "n": 10}
     toy.refer("first", 0, 0.8)
-    toy.refer("first", 1, 0.8, metrics={"psnr": quality})
+    toy.refer("first", 1, 0.8, metrics={"psnr": quality, "ssim": quality})
     toy.page("```{results-table} toy\n```")
     html, warnings = toy.build()
     tables = html.split("<table")[1:]
-    assert warnings == "" and len(tables) == 2
-    assert "20.0" in tables[0] and "Accuracy" not in tables[0] and "References: pictures, " in html
+    assert warnings == "" and len(tables) == 2 and "SSIM" not in html
+    assert "20.0" in tables[0] and "Accuracy" not in tables[0] and "Also measured: classes" in tables[0]
     assert "80.0%" in tables[1] and "PSNR" not in tables[1]
+
+
+def test_a_row_of_results_shows_what_went_in_and_what_came_out(toy):
+    from PIL import Image
+
+    from htcv_lib.runs.records import Samples
+
+    tiles = np.zeros((2, 3, 8, 8, 3), np.uint8)
+    tiles[1, 2] = 200
+    Samples(tiles, ["photo", "truth", "prediction"], [{"label": "best"}, {"label": "median"}]).save(
+        toy.refer("first", 0, 0.8))
+    toy.page("```{results-table} toy\n```")
+    html, _ = toy.build()
+    (address,) = re.findall(r'<img src="([^"]*thumbs[^"]*)" loading="lazy"', html)
+    thumb = Image.open(toy.root / "_build" / "html" / address)
+    assert thumb.getpixel((10, 10))[0] < 20 and thumb.getpixel((thumb.width - 10, 10))[0] > 180
 
 
 def test_the_first_screen_has_a_card_for_each_chapter_and_no_number_without_a_reference(toy):
@@ -247,7 +269,7 @@ def test_the_page_says_what_stands_on_a_card(toy):
     toy.page(cards())
     html, warnings = toy.build()
     assert warnings == "" and '<p class="htcv-line">One toy</p>' in html
-    assert '<p class="htcv-source">Report: A report</p>' in html
+    assert '<p class="htcv-source">Toy family · Report: A report</p>' in html
     assert '<p class="htcv-question">Does it work?</p>' in html
     assert re.search(r'<div class="htcv-finding[^>]*>\s*<p>It does: <span class="htcv-missing">not yet measured', html)
     toy.refer("first", 0, 0.5)
@@ -283,14 +305,16 @@ def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_num
     assert '<p class="htcv-data">style kept 0.75</p>' in html
 
 
-def test_the_picture_of_a_card_shows_the_columns_asked_for():
+def test_the_picture_of_a_card_shows_the_columns_asked_for(tmp_path):
     from first_screen import picture
 
-    sheet = SimpleNamespace(tiles=np.zeros((1, 3, 8, 8, 3), np.uint8), rows=[{"label": "view 0"}],
-                            columns=["original", "views", "mask"])
-    record = SimpleNamespace(samples=lambda: sheet)
+    from htcv_lib.runs.records import Record, Samples
+
+    Samples(np.zeros((1, 3, 8, 8, 3), np.uint8), ["original", "views", "original, predicted"],
+            [{"label": "view 0"}]).save(tmp_path)
+    record = Record(tmp_path, {})
     captions = [re.findall("<figcaption>(.*?)</figcaption>", picture(record, *asked)) for asked in ((), (("views",),))]
-    assert captions == [["original", "mask"], ["views"]]
+    assert captions == [["views", "original, predicted"], ["views"]]
 
 
 def test_a_card_keeps_abbreviations_and_says_the_unit(toy):

@@ -1,10 +1,14 @@
 """No number we measured is typed: it comes from a record, through {result} or a table made of records.
 
-Figures of the reports may be typed where they are quoted: in a section that ends with a `Source:` line.
+Figures of the reports may be typed where they are quoted: in a section that ends with a `Source:` line. A printed
+number leads to the row of a page that has it.
 """
 
 import json
+import os
 import re
+from functools import cache
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -75,3 +79,50 @@ def test_roles_code_formulas_and_cited_quotes_are_not_measurements_of_ours(sente
 
 def test_a_source_covers_its_own_section_only():
     assert typed_numbers("## A\n\n0.7\n\nSource: the table.\n\n## B\n\n0.8\n") == ["0.8"]
+
+
+LINK = re.compile(r'<a class="[^"]*htcv-result[^"]*" href="([^"#]+)#([^"]+)"[^>]*>(.*?)</a>', re.S)
+NUMBER = re.compile(r"\u2212?\d+(?:\.\d+)?(?:e[-+]\d+)?%?")
+
+
+def plain(html: str) -> str:
+    return unescape(re.sub("<[^>]+>", " ", html))
+
+
+def has(row: str, number: str) -> bool:
+    """Whether a row of a table holds a number, perhaps with more digits or as a share instead of a percentage."""
+    def parse(text: str) -> tuple[float, int]:
+        value, digits = float(text.rstrip("%").replace("\u2212", "-")), len(text.rstrip("%").partition(".")[2])
+        return (value / 100, digits + 2) if text.endswith("%") else (value, digits)
+
+    value, digits = parse(number)
+    near = 0.5 * 10.0**-digits
+    return any(abs(found - value) <= near * (1 + 1e-6) + 0.5 * 10.0**-more * (more > digits) and more >= digits
+               for found, more in map(parse, NUMBER.findall(row)))
+
+
+def misled(pages: dict[Path, str]) -> list[str]:
+    """The links on numbers whose page has no row with that number where they lead."""
+    @cache
+    def rows(path: Path) -> dict[str, str]:
+        parts = path.read_text(encoding="utf-8").split("<tr")[1:]
+        return {name: plain(part) for part in parts for name in re.findall(r'id="([^"]+)"', part.partition("</tr>")[0])}
+
+    return [f"{path.name}: {plain(shown)} -> {address}#{name}" for path, text in pages.items()
+            for address, name, shown in LINK.findall(text)
+            if not has(rows(Path(os.path.normpath(path.parent / address))).get(name, ""),
+                       NUMBER.search(plain(shown))[0])]
+
+
+def test_every_printed_number_leads_to_a_row_that_has_it(built_book):
+    pages = {path: text for path in built_book.rglob("*.html")
+             if "_static" not in path.parts and "htcv-result" in (text := path.read_text(encoding="utf-8"))}
+    assert len(pages) > 5 and misled(pages) == []
+
+
+def test_a_number_that_its_page_does_not_have_is_found_out(tmp_path):
+    (tmp_path / "run.html").write_text('<tr><td><span id="metric-a"></span>A</td><td>84.31%</td></tr>')
+    shown = {number: '<a class="x htcv-result" href="run.html#metric-a" title="t">' + number + "</a>"
+             for number in ("84.3%", "0.843", "84%", "84.5%", "0.8", "84.312%")}
+    assert misled({tmp_path / "page.html": "".join(shown.values())}) == [
+        "page.html: 84.5% -> run.html#metric-a", "page.html: 84.312% -> run.html#metric-a"]

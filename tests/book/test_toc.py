@@ -1,5 +1,7 @@
-"""The table of contents holds every run: a page outside it would silently not be compiled."""
+"""The table of contents holds every run, for a page outside it would silently not be compiled; its order and its
+names are those of every page."""
 
+import re
 from fnmatch import fnmatch
 
 import yaml
@@ -23,3 +25,12 @@ def test_every_run_and_every_chapter_is_in_the_table_of_contents_once(root):
         pages += [f"book/pages/{family.name}/{name.removesuffix('.ipynb')}" for name in family.chapters]
         for page in pages:
             assert len([entry for entry in found if fnmatch(page, entry)]) == 1, page
+
+
+def test_cards_results_claims_and_contents_have_one_order_and_one_name_a_report(root):
+    families = Book.load(Project(root)).families.values()
+    pages = {name: (root / "book" / f"{name}.md").read_text() for name in ("index", "results", "claims")}
+    assert re.findall(r"{report-card} (\w+)", pages["index"]) == [family.name for family in families]
+    for name, directive in (("results", "results-table"), ("claims", "claims")):
+        shown = re.findall(rf"^## (.+)\n\n```{{{directive}}} (\w+)", pages[name], flags=re.M)
+        assert shown == [(family.title, family.name) for family in families]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -59,8 +60,14 @@ def test_a_book_is_built_rebuilt_and_repaired_and_names_no_path_and_no_machine(t
     assert second.returncode == 0 and "nothing to execute" in second.stdout
     stamps = {path: path.stat().st_mtime_ns for path in toy.pages.rglob("*.ipynb")}
 
+    (built,) = (path.parent for path in toy.built.rglob("record.json") if "three" in path.parts)
+    reference = shutil.copytree(built, toy.reference("laptop", "toy/three/s0")) / "record.json"
+    reference.write_text(reference.read_text().replace('"quick"', '"laptop"'))
     edit_runs(toy, lambda family: family["runs"]["two"]["parameters"].update(fail=True))
     broken = jb(toy)
+    leading, own = page(toy, "runs/three").split("What this build ran itself")
+    assert "The committed reference: profile laptop" in leading and 'id="metric-value"' in leading
+    assert "profile laptop" not in own and "profile quick" in own and "steps" in own
     output = broken.stdout + broken.stderr
     assert broken.returncode == 1 and "Traceback" not in output
     assert re.search(r"notebook failed: toy/two/s0, cell 3: RuntimeError: asked to fail", output)

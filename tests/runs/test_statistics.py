@@ -52,14 +52,18 @@ def test_equal_runs_are_certain_that_they_differ_from_another_value():
     assert mean_interval([0.2, 0.2, 0.2], against=0.2).p == 1.0
 
 
-@pytest.mark.parametrize(("values", "unit", "said"), [
-    ([1, 2, 3], "dB", "2.0\u00a0±\u00a02.5"),  # 4.303 / root 3
-    ([-0.5], "", "\u22120.5"),
-    ([0, 1, 0], "runs", "1 of 3"),
-    ([0], "runs", "0 of 1"),
+@pytest.mark.parametrize(("values", "about", "said"), [
+    ([1, 2, 3], {"unit": "dB"}, "2.0\u00a0±\u00a02.5"),  # 4.303 / root 3
+    ([-0.5], {}, "\u22120.5"),
+    ([-0.01], {}, "0.0"),
+    ([0, 1, 0], {"unit": "runs"}, "1 of 3"),
+    ([0], {"unit": "runs"}, "0 of 1"),
+    ([0, 0, 1], {"unit": "fraction", "format": ".0%"}, "33%\u00a0(0%\u00a0to\u00a0100%)"),
+    ([0.1, 0.2, 0.9], {"better": "lower"}, "0.4\u00a0(0.1\u00a0to\u00a00.9)"),
+    ([-0.1, 0.0, 0.1], {"better": "lower"}, "0.0\u00a0±\u00a00.2"),
 ])
-def test_a_mean_is_spelled_with_half_its_interval_alone_or_as_a_count(values, unit, said):
-    assert spell_mean(values, ".1f", unit) == said
+def test_a_mean_is_spelled_with_half_an_interval_that_is_possible_alone_or_as_a_count(values, about, said):
+    assert spell_mean(values, {"format": ".1f", **about}) == said
 
 
 def test_a_run_that_is_not_finite_is_refused():
