@@ -180,7 +180,7 @@ def baseline_of(state: BookState, family: Family, metric: str, record: Record, s
         same = [other for other in state.results(family.name).references
                 if other.variant == variant and (other.dataset, other.profile) == (record.dataset, record.profile)
                 and metric in other.metrics]
-        chosen = variant == wanted if wanted else family.role(variant) == "as reported"
+        chosen = variant == wanted if wanted else family.role(variant) == "report's recipe"
         if chosen and same and variant != record.variant:
             found.append((sum(other.value(metric) for other in same) / len(same), len(same)))
     if not found:

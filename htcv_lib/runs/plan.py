@@ -33,7 +33,7 @@ METRIC = {"title": str, "unit": str, "better": str, "format": str, "definition":
           "n": int}
 SPELLED = {dict: "a mapping", list: "a list", str: "text", int: "a whole number", float: "a number",
            bool: "true or false", type(None): "nothing"}
-ROLES = ("as reported", "as described", "done well")
+ROLES = {"as reported": "report's recipe", "as described": "as described", "done well": "done well"}  # by the setting
 
 
 class PlanError(ValueError):
@@ -110,7 +110,7 @@ class Family:
         return next((pattern for pattern in self.table.get("one_size", []) if fnmatch(variant, pattern)), "")
 
     def role(self, variant: str) -> str:
-        """What a run is beside the report: its `role` in runs.yml, else what its setting says: "as reported", "as
+        """What a run is beside the report: its `role` in runs.yml, else what its setting says: "report's recipe", "as
         described", "done well", "baseline"; "in between" if it shares part of what is done well."""
         entry, settings = self.variants[variant], self.table.get("settings", {})
         if "role" in entry:
@@ -118,10 +118,11 @@ class Family:
         parameters = entry.get("parameters", {})
         if "setting" in entry:
             name = entry["setting"].replace("_", " ")  # may say of which data set: "cifar as reported"
-            name = next((known for known in ROLES if name.endswith(known)), name)
+            name = next((role for known, role in ROLES.items() if name.endswith(known)), name)
             return "in between" if set(parameters) & set(settings.get(entry["setting"]) or {}) else name
         well = settings.get("done_well") or {}
-        return "in between" if any(well.get(key) == value for key, value in parameters.items()) else "as reported"
+        shared = any(well.get(key) == value for key, value in parameters.items())
+        return "in between" if shared else ROLES["as reported"]
 
 
 def metric_heading(metric: str, about: Mapping[str, str]) -> str:

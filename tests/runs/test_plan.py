@@ -236,7 +236,7 @@ def test_a_role_is_what_runs_yml_says_or_what_the_setting_says():
             "f": {"setting": "done_well", "role": "variation"}}
     family = Family("toy", "Toy", {"runs": runs, "settings": settings})
     assert [family.role(variant) for variant in runs] == [
-        "as reported", "in between", "as described", "in between", "step", "variation"]
+        "report's recipe", "in between", "as described", "in between", "step", "variation"]
 
 
 def test_the_cost_of_status_grows_as_the_number_of_runs(toy, edit_runs):
