@@ -80,8 +80,10 @@ def waits(request, tmp_path, monkeypatch) -> set[Wait]:
     monkeypatch.setattr(loop, "total_steps", lambda *of: min(STEPS, total(*of)))
     monkeypatch.setattr(Run, "checkpoint", None)
     monkeypatch.setattr(Run, "needed", needed)
-    monkeypatch.setattr("htcv_lib.training.checkpoint.load_weights", lambda model, path: model.eval())
-    monkeypatch.setattr("htcv_lib.decomposer.stages.hand_on", lambda model, weights, parts=None: model)
+    for place in ("training", "training.checkpoint"):  # the package keeps what it has once been asked for
+        monkeypatch.setattr(f"htcv_lib.{place}.load_weights", lambda model, path: model.eval())
+    for place in ("decomposer", "decomposer.stages"):
+        monkeypatch.setattr(f"htcv_lib.{place}.hand_on", lambda model, weights, parts=None: model)
     dry, names = DryCuda(), {"__name__": "__main__"}
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), dry:
         for number, cell in enumerate(read_cells(PROJECT.notebooks / notebook)):
