@@ -108,19 +108,19 @@ def test_an_unchanged_page_is_not_written_again(executed, tmp_path, toy):
 
 def test_folders_of_this_machine_are_replaced_in_outputs_and_code_alone(executed, tmp_path, toy, monkeypatch):
     monkeypatch.setenv("HTCV_DATA", "/data")
-    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("HOME", "/home/reader")
     picture = "iVBOR/data/Rw0KGgo"
     notebook = nbformat.read(executed, as_version=4)
     notebook.cells[0].source += "\n\nSee [the data](../../data.md) and the metadata."
-    notebook.cells[2].source = "fit('/home/ann/x', '/home/anna/y')"
+    notebook.cells[2].source = "fit('/home/reader/x', '/home/readers/y')"
     notebook.cells[2].outputs[0]["text"] = f"reading {toy.root}/data, /data, /data2, file:///data/b and '/data/a b'"
-    notebook.cells[3].outputs[0]["data"] |= {"image/png": picture, "text/plain": "\x1b[32m/home/ann/f.py\x1b[0m"}
+    notebook.cells[3].outputs[0]["data"] |= {"image/png": picture, "text/plain": "\x1b[32m/home/reader/f.py\x1b[0m"}
     nbformat.write(notebook, executed)
     page = tmp_path / "pages" / "one.ipynb"
     publish(executed, page, "Run one", "a", toy, "toy/one/s0")
     _, first, second, *_ = nbformat.read(page, as_version=4).cells
     assert "(../../data.md) and the metadata" in page.read_text()
-    assert first.source == "fit('~/x', '/home/anna/y')"
+    assert first.source == "fit('~/x', '/home/readers/y')"
     assert first.outputs[0].text == ("reading ./data, $HTCV_DATA, /data2, file://$HTCV_DATA/b and "
                                      "'$HTCV_DATA/a b'")
     assert second.outputs[0].data["image/png"] == picture
