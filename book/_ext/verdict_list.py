@@ -159,7 +159,8 @@ def headline_line(env: BuildEnvironment, state: BookState, judged: Judged) -> st
     headline, verdict, word = judged.headline, judged.verdict, headline_word(judged)
     says = anchor(headline.says, f"{link(env, PAGE)}#{headline_anchor(headline.family, headline.id)}")
     family = state.family(headline.family)
-    bar = interval_bar(verdict, measured(verdict, family, recorded_runs(state, verdict))) if verdict else ""
+    told = measured(verdict, family, recorded_runs(state, verdict)) if verdict else "No run can decide it."
+    bar = (interval_bar(verdict, told) if verdict else "") or f'<span class="htcv-said">{escape(told)}</span>'
     size = size_badge(state, verdict) if verdict else ""
     return (f'<tbody class="htcv-judged htcv-is-{slug(word)}"><tr><th scope="row">{says}</th>'
             f'<td>{badge(ANSWER[headline.report["word"]])}</td><td>{badge(word)}{size}</td><td>{bar}</td></tr></tbody>')

@@ -461,6 +461,7 @@ def test_headlines_have_a_line_where_they_are_named_and_all_their_tests_on_the_p
     line = html[html.index("The first run wins."):html.index("It wins because")]  # in a chapter: one line
     assert "false by its own files" in line and "htcv-is-supported" in line and "htcv-zone" in line
     assert line.count("<circle") == 5 and "<title>n = 5; accuracy +5.0 points" in line
+    assert "No run can decide it." in html and "<td></td>" not in html
     assert "The first run is said to win." not in html and "Its own table says otherwise." not in html
     (toy.root / "book" / "claims.md").write_text("# Claims\n\n```{claims} toy\n```\n")
     toy.page("```{claims} toy\nwhy\n```\n\n```{toctree}\nbook/claims\n```")
