@@ -14,11 +14,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from htcv_lib.data.files import locate, read_members
 from htcv_lib.data.manifest import load_manifest
 from htcv_lib.data.textures import NEVER, of_split
-from htcv_lib.image import area_average, decode_picture, shrunk, to_levels, to_linear, to_srgb
+from htcv_lib.image import area_average, decode_picture, linear, shrunk, srgb, to_levels
 from htcv_lib.mask_depth.triplets import OBJECT, PARTS, number
 from htcv_lib.vae.data import TILE, decode_mosaics, read_idx
 
@@ -172,8 +173,8 @@ def rendered_sample(folder: Path) -> list[Path]:
     for name, content in read_members(archive, lambda name: name.split("/")[0] in RENDERED):
         place = PurePosixPath(name)
         if place.stem.endswith("-irradiance"):
-            light = area_average(to_linear(decode_picture(content)), SEQUENCE_SIDE)
-            small = Image.fromarray(to_levels(to_srgb(light)).permute(1, 2, 0).numpy())
+            light = area_average(linear(decode_picture(content)), SEQUENCE_SIDE)
+            small = Image.fromarray(to_levels(srgb(light)).permute(1, 2, 0).numpy())
             members[name] = encoded(small, format="WEBP", quality=95, method=6)
         elif place.stem.endswith("-m") or place.stem == "info":
             members[name] = content
@@ -192,13 +193,22 @@ def sidar_sample(folder: Path) -> list[Path]:
     return [folder / "sidar.tar.gz"]
 
 
+def backbones_sample(folder: Path) -> list[Path]:
+    """AlexNet's convolutions in half precision."""
+    pack = locate(load_manifest("imagenet_backbones"))
+    half = {name: value.half() for name, value in load_file(pack["alexnet-features.safetensors"]).items()}
+    save_file(half, folder / "alexnet-features-f16.safetensors")
+    return [folder / "alexnet-features-f16.safetensors"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent / "samples")
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for path in [*pets_sample(folder), *mnist_sample(folder), *cifar_sample(folder), *depthmask_sample(folder),
-                 *textures_sample(folder), *rendered_sample(folder), *sidar_sample(folder)]:
+                 *textures_sample(folder), *rendered_sample(folder), *sidar_sample(folder),
+                 *backbones_sample(folder)]:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         print(f"- path: samples/{path.relative_to(folder)}\n  size: {path.stat().st_size}\n"
               f"  checksum: sha256:{digest}")

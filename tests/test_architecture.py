@@ -22,7 +22,7 @@ MAY_IMPORT = {  # room of the core -> rooms of the core besides itself
     "networks": set(),
     "figures": set(),
     "data": {"image"},
-    "metrics": {"image"},
+    "metrics": {"image", "data"},
     "losses": {"image", "metrics"},
     "training": {"image", "networks", "losses", "metrics", "data"},
 }

@@ -6,8 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "edges": ["edge_map", "hausdorff", "hausdorff_reported"],
     "flip": ["flip_error", "flip_map"],
     "pictures": [
-        "BackboneUnavailable", "backbone_weights", "bits_per_dim", "checkerboard_energy", "gradient_energy",
-        "image_ssim", "lpips_distance", "psnr_of",
+        "bits_per_dim", "checkerboard_energy", "gradient_energy", "image_ssim", "lpips_distance", "psnr_of",
     ],
     "segmentation": [
         "boundary_confusion", "boundary_iou", "boundary_labels", "confusion_matrix", "dice_per_class", "dice_score",

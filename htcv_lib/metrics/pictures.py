@@ -1,16 +1,18 @@
 """How close a picture comes to the one it should be (PSNR, SSIM, LPIPS), how sharp it is, what its spectrum shows."""
 
-import hashlib
 import math
 import warnings
 from functools import lru_cache
-from pathlib import Path
 
 import lpips
 import torch
+import torch.nn.functional as F
 from pytorch_msssim import ssim
+from safetensors.torch import load_file
 from torch import Tensor
-from torchvision.models import AlexNet_Weights, SqueezeNet1_1_Weights, VGG16_Weights
+
+from htcv_lib.data.files import locate
+from htcv_lib.data.manifest import load_manifest
 
 # How close a picture comes to the one it should be, and how sharp it is.
 
@@ -80,77 +82,41 @@ def checkerboard_energy(image: Tensor) -> Tensor:
 
 # LPIPS, a distance of pictures learned from what people see (Zhang et al., 2018, arXiv:1801.03924).
 #
-# The package `lpips` brings the learned layers; the network below them is torchvision's, trained on ImageNet, and must
-# be on this machine already: nothing is downloaded while a score is computed.
+# The package `lpips` brings the learned layers. The network below them, AlexNet trained on ImageNet, travels with the
+# repository in half precision (`data_manifests/imagenet_backbones.yaml`), so no score waits for a download.
 
-BACKBONES = {
-    "squeeze": ("squeezenet1_1", SqueezeNet1_1_Weights.IMAGENET1K_V1),
-    "alex": ("alexnet", AlexNet_Weights.IMAGENET1K_V1),
-    "vgg": ("vgg16", VGG16_Weights.IMAGENET1K_V1),
-}
+LEAST = 64  # pixels of the shorter side that AlexNet's five layers need to say anything
 
 
-class BackboneUnavailable(RuntimeError):
-    """The ImageNet weights below LPIPS are not on this machine, or are damaged."""
+def lpips_distance(pred: Tensor, target: Tensor) -> Tensor:
+    """LPIPS, version 0.1, on AlexNet, between pairs of pictures.
 
-    def __init__(self, net: str, path: Path, problem: str):
-        name = BACKBONES[net][0]
-        super().__init__(
-            f"LPIPS ({net}) needs the ImageNet weights of torchvision's {name}, and {path} {problem}. "
-            f"With network access: "
-            f"python -c \"from torchvision.models import {name}; {name}(weights='IMAGENET1K_V1')\" "
-            f"(then copy the file, if it was another machine)"
-        )
-
-
-def lpips_distance(pred: Tensor, target: Tensor, net: str = "squeeze") -> Tensor:
-    """LPIPS, version 0.1, between pairs of pictures.
+    Distances on another network are other numbers: the report on the neural renderer had SqueezeNet. Pictures whose
+    shorter side is below `LEAST` are enlarged to it, bilinearly.
 
     Args:
-        pred, target: (B, 3, H, W) in [0, 1], H and W at least 32.
-        net: "squeeze" (as the report on the neural renderer), "alex" or "vgg"; their distances differ.
+        pred, target: (B, 3, H, W), or (B, 1, H, W) if grey, in [0, 1].
 
     Returns (B,); 0 is an identical picture.
-
-    Errors: BackboneUnavailable, with the command that fetches the weights.
     """
-    backbone_weights(net)
-    network = load_network(net, str(target.device))
-    with torch.no_grad(), torch.autocast(target.device.type, enabled=False):
-        return network(pred.float(), target.float(), normalize=True).flatten()
-
-
-def backbone_weights(net: str = "squeeze") -> str:
-    """Which weights `lpips_distance` rests on, for captions: "squeezenet1_1-b8a52dc0, IMAGENET1K_V1".
-
-    Errors: BackboneUnavailable; ValueError for a network LPIPS does not know.
-    """
-    path = backbone_file(net)
-    if not path.is_file():
-        raise BackboneUnavailable(net, path, "is not there")
-    if not has_its_digest(path, path.stat().st_mtime_ns):
-        raise BackboneUnavailable(net, path, "is damaged")
-    return f"{path.stem}, {BACKBONES[net][1].name}"
-
-
-def backbone_file(net: str) -> Path:
-    """Where torchvision keeps the weights: under $TORCH_HOME, by default ~/.cache/torch."""
-    if net not in BACKBONES:
-        raise ValueError(f"net is one of {', '.join(BACKBONES)}, got {net!r}")
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(BACKBONES[net][1].url).name
+    network, device = lpips_network(str(target.device)), target.device.type
+    with torch.no_grad(), torch.autocast(device, enabled=False):
+        pair = torch.cat([pred, target]).float().expand(-1, 3, -1, -1)
+        if (least := min(pair.shape[-2:])) < LEAST:
+            size = [round(side * LEAST / least) for side in pair.shape[-2:]]
+            pair = F.interpolate(pair, size=size, mode="bilinear", align_corners=False)
+        return network(*pair.chunk(2), normalize=True).flatten()
 
 
 @lru_cache
-def has_its_digest(path: Path, modified: int) -> bool:
-    """Does the file's SHA-256 start with the digits at the end of its name?"""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().startswith(path.stem.rsplit("-", 1)[1])
-
-
-@lru_cache
-def load_network(net: str, device: str) -> lpips.LPIPS:
+def lpips_network(device: str) -> lpips.LPIPS:
     """The network with its weights; the random numbers of the caller are left as they were."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the package still says `pretrained=True`
-        network = lpips.LPIPS(net=net, version="0.1", verbose=False)
-    return network.requires_grad_(False).to(device)
+    (path,) = locate(load_manifest("imagenet_backbones/sample")).values()
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), torch.device(device):
+        warnings.simplefilter("ignore", UserWarning)  # torchvision would have `weights=None`
+        network = lpips.LPIPS(net="alex", version="0.1", pnet_rand=True, verbose=False)
+    features = {name.removeprefix("features."): value.float() for name, value in load_file(path).items()}
+    for part in network.net.children():
+        part.load_state_dict({name: features[name] for name in part.state_dict()})
+    network.scaling_layer.to(device)  # its buffers are made on the CPU whatever the device
+    return network.requires_grad_(False).eval()

@@ -26,7 +26,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "curve_swing", "discriminator_accuracy", "discriminator_objective", "generator_objective", "make_balance",
         "regression_objective", "repeat_after", "repeat_during",
     ],
-    "losses": ["masked_l1_loss", "require_vgg", "vgg_loss"],
+    "losses": ["masked_l1_loss", "vgg_loss"],
     "networks": ["SphereDiscriminator", "SphereGenerator", "init_dcgan", "make_discriminator", "make_generator"],
     "phong": [
         "Projected", "SCENE_FIELDS", "Scene", "coverage", "lit_fraction", "projected", "render", "render_plain",

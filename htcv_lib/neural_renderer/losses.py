@@ -1,13 +1,16 @@
 """What a rendering is compared by: error that counts the object more, and what a photograph network sees."""
 
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import vgg16
 
-from htcv_lib.metrics.pictures import backbone_file, backbone_weights
+from htcv_lib.data.files import locate
+from htcv_lib.data.manifest import load_manifest
 
 LAYERS = (3, 8, 15)  # relu1_2, relu2_2, relu3_3 in torchvision's VGG16
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
@@ -40,7 +43,7 @@ def vgg_loss(pred: Tensor, target: Tensor, network: nn.Sequential | None = None)
 
     Returns a scalar >= 0; 0 for equal pictures.
 
-    Errors: BackboneUnavailable, with the command that fetches the weights.
+    Errors: DataError, with the command that fetches the weights.
     """
     network = vgg_layers(str(target.device)) if network is None else network
     mean, std = (target.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
@@ -60,21 +63,17 @@ def vgg_features(image: Tensor, network: nn.Sequential) -> list[Tensor]:
     return found
 
 
-def require_vgg() -> str:
-    """Which weights `vgg_loss` rests on: to ask before a training starts.
-
-    Errors: BackboneUnavailable. The file is the one LPIPS (vgg) uses, and the message speaks of that.
-    """
-    return backbone_weights("vgg")
-
-
 @lru_cache(maxsize=1)
 def vgg_layers(device: str) -> nn.Sequential:
-    """VGG16 up to relu3_3 with ImageNet weights, frozen."""
-    require_vgg()
-    network = vgg16()
-    network.load_state_dict(torch.load(backbone_file("vgg"), map_location="cpu", weights_only=True))
-    return truncated(network).to(device)
+    """VGG16 up to relu3_3 with ImageNet weights, frozen, in single precision.
+
+    Errors: DataError, with the command that fetches the weights.
+    """
+    backbones = load_manifest("imagenet_backbones")
+    (path,) = locate(replace(backbones, files=(backbones.file("vgg16-relu3_3.safetensors"),))).values()
+    network = truncated(vgg16())
+    network.load_state_dict({name.removeprefix("features."): value for name, value in load_file(path).items()})
+    return network.to(device)
 
 
 def truncated(network: nn.Module) -> nn.Sequential:

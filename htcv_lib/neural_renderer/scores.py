@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from htcv_lib.image import ssim_map
 from htcv_lib.metrics.edges import hausdorff, hausdorff_reported
 from htcv_lib.metrics.flip import flip_error, flip_map
-from htcv_lib.metrics.pictures import BackboneUnavailable, checkerboard_energy, lpips_distance, psnr_of
+from htcv_lib.metrics.pictures import checkerboard_energy, lpips_distance, psnr_of
 from htcv_lib.neural_renderer.regions import (
     box_mse,
     box_ssim,
@@ -30,7 +30,7 @@ Batch = dict[str, Tensor]
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]  # pred, target (B, 3, H, W) in [0, 1], box (B, 4) -> (B,)
 SCORES: dict[str, Score] = {
     "flip": lambda pred, target, box: flip_error(pred, target),
-    "lpips": lambda pred, target, box: lpips_distance(pred, target, "squeeze"),
+    "lpips": lambda pred, target, box: lpips_distance(pred, target),
     "ssim": lambda pred, target, box: ssim_map(pred, target).mean(dim=(1, 2, 3)),
     "hausdorff": lambda pred, target, box: hausdorff(pred, target),
     "l1": lambda pred, target, box: (pred - target).abs().flatten(1).mean(1),
@@ -55,7 +55,7 @@ def score_pictures(pred: Tensor, batch: Batch, names: Sequence[str] = tuple(SCOR
     Args:
         pred: (B, 3, H, W), clipped to [0, 1].
         batch: image (B, 3, H, W) in [0, 1] and mask (B, 1, H, W), 1 on the sphere.
-        names: Of `SCORES`. lpips is left out where its weights are not on this machine.
+        names: Of `SCORES`.
 
     The names ending in _reported, and ssim_stretched for its model 1, are as the report computed them. A box_ score is
     that of the visible sphere's box, grown by 4 pixels; NaN where no sphere is seen. hausdorff is the diagonal where
@@ -65,13 +65,7 @@ def score_pictures(pred: Tensor, batch: Batch, names: Sequence[str] = tuple(SCOR
     if unknown:
         raise ValueError(f"no score is called {', '.join(sorted(unknown))}; there are {', '.join(SCORES)}")
     pred, target, box = pred.clamp(0, 1), batch["image"], visible_box(batch["mask"])
-    scores = {}
-    for name in names:
-        try:
-            scores[name] = SCORES[name](pred, target, box).double()
-        except BackboneUnavailable:
-            continue
-    return scores
+    return {name: SCORES[name](pred, target, box).double() for name in names}
 
 
 def score_rendering(model: nn.Module, batches: Iterable[Batch],

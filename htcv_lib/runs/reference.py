@@ -61,15 +61,17 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
     that publish them, seed 0; returns their names.
 
     One that was fresh and is recorded again has been verified: how far it repeated is kept (see `verify_references`),
-    and if it did to the digit, the older record stays. Where the book now shows a `full` reference, the `laptop` one
-    goes.
+    and if it did to the digit, the older record stays, unless more is measured now. Where the book now shows a `full`
+    reference, the `laptop` one goes.
     """
     new = {state.run.name: state.measured for state in report.states
            if state.measured and not (state.reference and state.reference.finished == state.measured.finished)}
     again = {state.run.name: _verified(state.reference, state.measured) for state in report.states
              if state.run.name in new and state.reference and state.reference.data["key"] == state.key}
     keep_verified(again.values(), project)
-    same = {name for name, entry in again.items() if not entry["close"] and not entry["different"]}
+    same = {state.run.name for state in report.states
+            if (entry := again.get(state.run.name)) and not entry["close"] and not entry["different"]
+            and set(state.measured.metrics) <= set(state.reference.metrics)}
     found = fingerprints(set(new) - same, project, say)
     families = Book.load(project).families
     for name, record in new.items():
@@ -79,7 +81,7 @@ def write_references(report: BuildReport, project: Project, say: Callable[[str],
         else:
             _copy_record(record, target)
             data = {key: value for key, value in record.data.items() if key != "first_losses"}  # of this machine only
-            data |= found.get(name, {"fingerprint": []})
+            data |= _kept(found.get(name, {"fingerprint": []}))
         part = record.seed == 0 and families[record.family].variants[record.variant].get("weights")
         if part and "weights" in record.data:
             data["published"] = publish_weights(record, project, part, target)
@@ -106,8 +108,8 @@ def _copy_record(record: Record, target: Path) -> None:
 def fingerprints(names: Iterable[str], project: Project,
                  say: Callable[[str], None] = print) -> dict[str, dict[str, Any]]:
     """Run name -> fields of a record: "fingerprint", the losses of the first 20 steps of the run's tiny version, and
-    "fingerprint_scores", a digest of what it measured in the end. Runs that train nothing have no losses. What a run
-    needs is executed first."""
+    "fingerprint_scores", a digest of what it measured in the end, beside "scores", which no record keeps. Runs that
+    train nothing have no losses. What a run needs is executed first."""
     names = set(names)
     if not names:
         return {}
@@ -127,7 +129,7 @@ def fingerprints(names: Iterable[str], project: Project,
             record = Record.load(outcome.folder)
             scores = {name: f"{metric.value:.5g}" for name, metric in record.metrics.items() if name not in TIMED}
             found[state.run.name] = {"fingerprint": record.data["first_losses"][:FINGERPRINT_STEPS],
-                                     "fingerprint_scores": digest(scores) if scores else ""}
+                                     "fingerprint_scores": digest(scores) if scores else "", "scores": scores}
     for name, folder in folders.items():
         shutil.rmtree(folder, ignore_errors=True)
         (project.resume / f"{keys[name]}.pt").unlink(missing_ok=True)
@@ -140,7 +142,8 @@ def renew_keys(profile: str, project: Project, say: Callable[[str], None] = prin
                like: str = "") -> dict[str, bool]:
     """For every stale reference: renew its key if, and only if, its fingerprint reproduces exactly.
 
-    Scores count, too, where the reference has their digest; older ones only have losses.
+    Scores count, too, where the reference has their digest; older ones only have losses. A score that the reference
+    does not have yet makes no difference: it is measured when the run is recorded again.
 
     Args:
         families, variants: Only these, and what they need (see `known_runs`).
@@ -172,10 +175,11 @@ def apply_fingerprints(states: Iterable[RunState], shown_by: Mapping[str, str], 
     for state in states:
         record, name = state.reference, state.run.name
         known, now = (table.get(shown_by[name], {}) for table in (before, found))
-        renewed[name] = same = (record.data["key"] == before.get(name, {}).get("key") and _reproduces(known, now)
+        renewed[name] = same = (record.data["key"] == before.get(name, {}).get("key")
+                                and _reproduces(known, now, record)
                                 and _same_parameters(record.data["parts"]["parameters"], state.parts["parameters"]))
         if same:
-            own = now if shown_by[name] == name else {}
+            own = _kept(now) if shown_by[name] == name else {}
             write_json(record.folder / "record.json",
                        record.data | own | {"key": state.key, "parts": state.parts, "renewed_from": record.data["key"]})
         say(f"  {name}: {'key renewed' if same else 'the fingerprint differs; train it again'}")
@@ -243,9 +247,9 @@ def _verified(was: Record, now: Record | None, error: str = "") -> dict[str, Any
 
 
 def _compared(was: Record, now: Record) -> dict[str, dict[str, list[float]]]:
-    """The metrics that are not equal to the last digit, in two groups."""
+    """The metrics that are not equal to the last digit, in two groups. What is measured only now is no difference."""
     groups: dict[str, dict[str, list[float]]] = {"close": {}, "different": {}}
-    for name in sorted((set(was.metrics) | set(now.metrics)) - TIMED):
+    for name in sorted(set(was.metrics) - TIMED):
         pair = [record.metrics[name].value if name in record.metrics else nan for record in (was, now)]
         if pair[0] != pair[1]:
             same = abs(pair[0] - pair[1]) <= TOLERANCE * max(map(abs, pair))
@@ -268,12 +272,19 @@ def _same_parameters(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
         before[name] for name in gone)
 
 
-def _reproduces(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether two fingerprints are equal and say something: runs that train nothing have scores alone."""
+def _reproduces(known: Mapping[str, Any], now: Mapping[str, Any], record: Record) -> bool:
+    """Whether two fingerprints are equal, as far as the record goes, and say something: runs that train nothing have
+    scores alone."""
     scores = known.get("fingerprint_scores")
     if not (known.get("fingerprint") or scores):
         return False
-    return now.get("fingerprint") == known.get("fingerprint") and scores in (None, now.get("fingerprint_scores"))
+    shared = {name: value for name, value in now.get("scores", {}).items() if name in record.metrics}
+    return now.get("fingerprint") == known.get("fingerprint") and scores in (
+        None, now.get("fingerprint_scores"), digest(shared))
+
+
+def _kept(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fingerprint.items() if key != "scores"}
 
 
 def _fingerprints_at(commit: str, profile: str, names: list[str], project: Project) -> dict[str, dict[str, Any]]:

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import skimage.metrics
 import torch
-import torchvision
+import torch.nn.functional as F
+from safetensors.torch import load_file
 from scipy.spatial.distance import directed_hausdorff
 
+from htcv_lib.data.files import find
+from htcv_lib.data.manifest import load_manifest
 from htcv_lib.image import grey
-from htcv_lib.metrics import pictures as perceptual
 from htcv_lib.metrics.edges import edge_map, edge_points, hausdorff, hausdorff_reported, otsu_threshold
 from htcv_lib.metrics.flip import flip_error, flip_map
 from htcv_lib.metrics.pictures import (
-    BackboneUnavailable,
-    backbone_weights,
     bits_per_dim,
     checkerboard_energy,
     gradient_energy,
@@ -190,49 +190,45 @@ def test_grey_pictures_and_pairs_of_different_size_are_refused():
         flip_error(torch.rand(1, 3, 6, 9), torch.rand(1, 3, 9, 6))
 
 
-@pytest.fixture
-def weights_file(tmp_path, monkeypatch):
-    """Where the SqueezeNet weights would be, in an empty place."""
-    pytest.importorskip("lpips")
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    perceptual.load_network.cache_clear()
-    path = tmp_path / "hub" / "checkpoints" / "squeezenet1_1-b8a52dc0.pth"
-    path.parent.mkdir(parents=True)
-    yield path
-    perceptual.load_network.cache_clear()
-
-
-def test_missing_weights_are_an_error_that_names_the_command(weights_file):
-    image = torch.rand(1, 3, 32, 48)
-    with pytest.raises(BackboneUnavailable, match="squeezenet1_1.weights='IMAGENET1K_V1'") as error:
-        lpips_distance(image, image)
-    assert str(weights_file) in str(error.value)
-    with pytest.raises(BackboneUnavailable, match="vgg16"):
-        backbone_weights("vgg")
-
-
-def test_a_file_that_is_not_what_its_name_says_is_refused(weights_file):
-    weights_file.write_bytes(b"half a download")
-    with pytest.raises(BackboneUnavailable, match="damaged"):
-        backbone_weights("squeeze")
-
-
-def test_a_network_lpips_does_not_know_is_refused():
-    with pytest.raises(ValueError, match="squeeze, alex, vgg"):
-        backbone_weights("resnet")
-
-
-def test_the_distance_is_the_packages_and_leaves_the_random_numbers_alone(weights_file, monkeypatch):
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_distance_is_the_packages_and_leaves_the_random_numbers_alone():
     import lpips
 
     torch.manual_seed(3)
-    torch.save(torchvision.models.squeezenet1_1(weights=None).state_dict(), weights_file)
-    monkeypatch.setattr(perceptual, "has_its_digest", lambda path, modified: True)  # random weights will do here
-    pred, target = torch.rand(2, 3, 32, 48), torch.rand(2, 3, 32, 48)
+    pred, target = torch.rand(2, 3, 64, 80), torch.rand(2, 3, 64, 80)
     before = torch.random.get_rng_state()
     ours = lpips_distance(torch.cat([pred, target]), torch.cat([target, target]))
     assert torch.equal(torch.random.get_rng_state(), before)
-    theirs = lpips.LPIPS(net="squeeze", verbose=False)(2 * pred - 1, 2 * target - 1).flatten()
-    assert ours[:2].tolist() == pytest.approx(theirs.tolist(), rel=1e-5) and ours.min() >= 0 and ours[0] > 0
+    theirs = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
+    weights = load_file(load_manifest("imagenet_backbones/sample").files[0].bundled)
+    for place, number in enumerate((0, 3, 6, 8, 10)):  # of AlexNet's convolutions
+        convolution = getattr(theirs.net, f"slice{place + 1}")[-2 if number else 0]
+        convolution.weight.data = weights[f"features.{number}.weight"].float()
+        convolution.bias.data = weights[f"features.{number}.bias"].float()
+    expected = theirs(2 * pred - 1, 2 * target - 1).flatten()
+    assert ours[:2].tolist() == pytest.approx(expected.tolist(), rel=1e-5) and ours[0] > 0
     assert ours[2:].tolist() == [0, 0]
-    assert backbone_weights() == "squeezenet1_1-b8a52dc0, IMAGENET1K_V1"
+
+
+def test_half_precision_weights_give_the_distance_of_single_precision():
+    paths = [file for file in load_manifest("imagenet_backbones").files if "alexnet" in file.name and find(file)]
+    if not paths:
+        pytest.skip("the ImageNet backbones are not here")
+    full, half = load_file(find(paths[0])[1]), load_file(load_manifest("imagenet_backbones/sample").files[0].bundled)
+    assert list(full) == list(half)
+    assert all(torch.equal(full[name].half(), half[name]) for name in full)
+
+
+def test_the_distance_takes_grey_and_small_pictures_as_the_enlarged_ones():
+    generator = torch.Generator().manual_seed(0)
+    pred, target = (torch.rand(2, 1, 28, 28, generator=generator) for _ in range(2))
+    large = [F.interpolate(x.expand(-1, 3, -1, -1), size=64, mode="bilinear") for x in (pred, target)]
+    assert lpips_distance(pred, target).tolist() == pytest.approx(lpips_distance(*large).tolist(), rel=1e-5)
+    assert lpips_distance(pred[..., :14], target[..., :14]).shape == (2,)
+
+
+def test_a_blurred_picture_is_nearer_than_one_of_another_structure():
+    torch.manual_seed(0)
+    picture = F.interpolate(torch.rand(1, 3, 8, 8), size=64, mode="bicubic").clamp(0, 1)
+    other = F.interpolate(torch.rand(1, 3, 8, 8), size=64, mode="bicubic").clamp(0, 1)
+    assert lpips_distance(F.avg_pool2d(picture, 3, 1, 1), picture) < 0.5 * lpips_distance(other, picture)

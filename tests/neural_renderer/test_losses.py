@@ -3,8 +3,18 @@ import torch
 from torch import nn
 from torchvision.models import vgg16
 
-from htcv_lib.metrics.pictures import BackboneUnavailable
-from htcv_lib.neural_renderer.losses import LAYERS, MEAN, STD, masked_l1_loss, truncated, vgg_features, vgg_loss
+from htcv_lib.data.files import missing
+from htcv_lib.data.manifest import DataError, load_manifest
+from htcv_lib.neural_renderer.losses import (
+    LAYERS,
+    MEAN,
+    STD,
+    masked_l1_loss,
+    truncated,
+    vgg_features,
+    vgg_layers,
+    vgg_loss,
+)
 
 
 def test_an_error_on_the_object_counts_eleven_times_and_on_black_once():
@@ -52,10 +62,20 @@ def test_the_layers_are_relu1_2_relu2_2_and_relu3_3():
 
 
 def test_without_weights_the_loss_says_how_to_get_them(monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch.hub, "_hub_dir", None)
-    with pytest.raises(BackboneUnavailable, match="vgg16"):
+    monkeypatch.delenv("HTCV_DATA", raising=False)
+    monkeypatch.setenv("HTCV_CACHE", str(tmp_path))
+    vgg_layers.cache_clear()
+    with pytest.raises(DataError, match=r"vgg16-relu3_3.*htcv data fetch"):
         vgg_loss(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32))
+
+
+def test_with_its_weights_the_loss_sees_structure_and_not_only_a_difference():
+    if missing(load_manifest("imagenet_backbones")):
+        pytest.skip("the ImageNet backbones are not here")
+    torch.manual_seed(0)
+    target = torch.zeros(1, 3, 32, 32)
+    striped = target + 0.2 * torch.tensor([1.0, -1.0]).repeat(16)
+    assert vgg_loss(striped, target) > 1.5 * vgg_loss(target + 0.2, target) > 0
 
 
 def test_the_gradient_goes_to_the_prediction_alone():

@@ -5,8 +5,6 @@ import torch
 from torch import nn
 
 from htcv_lib.metrics.flip import flip_map
-from htcv_lib.metrics.pictures import BackboneUnavailable
-from htcv_lib.neural_renderer import scores as rendering_scores
 from htcv_lib.neural_renderer.baselines import AllBlack
 from htcv_lib.neural_renderer.scenes import sample_scenes, scene_batch, sweep_scenes
 from htcv_lib.neural_renderer.scores import (
@@ -80,14 +78,6 @@ def test_decibels_are_those_of_the_mean_error_over_pictures():
 def test_a_set_without_any_sphere_has_no_score_of_the_box():
     scores = evaluate_rendering(AllBlack(), [{name: part[1:] for name, part in batches()[1].items()}], QUICK)
     assert scores["psnr"] == math.inf and math.isnan(scores["box_psnr"]) and math.isnan(scores["silhouette_iou"])
-
-
-def test_a_score_whose_weights_are_absent_is_left_out(monkeypatch, tmp_path):
-    def absent(pred, target, box):
-        raise BackboneUnavailable("squeeze", tmp_path, "is not there")
-
-    monkeypatch.setitem(rendering_scores.SCORES, "lpips", absent)
-    assert list(evaluate_rendering(Perfect(), batches(), ("lpips", "l1"))) == ["l1"]
 
 
 def test_predictions_are_clipped_before_they_are_scored():

@@ -152,6 +152,25 @@ def test_with_a_commit_the_fingerprints_of_its_code_and_of_ours_are_compared_on_
         renew_keys("laptop", toy, lambda line: None, like="nowhere")
 
 
+def test_a_score_that_is_new_renews_the_key_and_comes_with_the_next_recording(toy, edit_runs):
+    with_fingerprint(toy, edit_runs)
+    (toy.root / ".gitignore").write_text("/runs/\n__pycache__/\n")
+    write_references(build(toy, "laptop", say=lambda line: None, pages=False), toy, lambda line: None)
+    commit_all(toy)
+    notebook = toy.root / "notebooks/toy/run.ipynb"
+    notebook.write_text(notebook.read_text().replace("{'value': value}", "{'value': value, 'other': value + 1}"))
+    assert renew_keys("laptop", toy, lambda line: None, like="HEAD") == {"toy/one/s0": True}
+    folder = toy.reference("laptop", "toy/one/s0")
+    record = Record.load(folder)
+    assert set(record.metrics) == {"value"} and "scores" not in record.data
+    shutil.rmtree(toy.built / "laptop")
+    report = build(toy, "laptop", say=lambda line: None, pages=False, force=True)
+    write_references(report, toy, lambda line: None)
+    assert Record.load(folder).metrics["other"].value == record.metrics["value"].value + 1
+    (entry,) = json.loads((toy.references / "verified.json").read_text())
+    assert (entry["different"], entry["close"]) == ({}, {})
+
+
 def test_laptop_references_are_kept_until_all_that_are_compared_are_full(toy, edit_runs):
     def record(profile, *variants):
         report = build(toy, profile, variants=[f"toy/{name}" for name in variants], say=lambda line: None, pages=False)
