@@ -142,8 +142,8 @@ def renew_keys(profile: str, project: Project, say: Callable[[str], None] = prin
                like: str = "") -> dict[str, bool]:
     """For every stale reference: renew its key if, and only if, its fingerprint reproduces exactly.
 
-    Scores count, too, where the reference has their digest; older ones only have losses. A score that the reference
-    does not have yet makes no difference: it is measured when the run is recorded again.
+    Scores count, too, where the reference has their digest; older ones only have losses. With a commit, a score that
+    its code did not have makes no difference: the reference gets it when the run is recorded again.
 
     Args:
         families, variants: Only these, and what they need (see `known_runs`).
@@ -176,7 +176,7 @@ def apply_fingerprints(states: Iterable[RunState], shown_by: Mapping[str, str], 
         record, name = state.reference, state.run.name
         known, now = (table.get(shown_by[name], {}) for table in (before, found))
         renewed[name] = same = (record.data["key"] == before.get(name, {}).get("key")
-                                and _reproduces(known, now, record)
+                                and _reproduces(known, now)
                                 and _same_parameters(record.data["parts"]["parameters"], state.parts["parameters"]))
         if same:
             own = _kept(now) if shown_by[name] == name else {}
@@ -272,15 +272,15 @@ def _same_parameters(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
         before[name] for name in gone)
 
 
-def _reproduces(known: Mapping[str, Any], now: Mapping[str, Any], record: Record) -> bool:
-    """Whether two fingerprints are equal, as far as the record goes, and say something: runs that train nothing have
-    scores alone."""
+def _reproduces(known: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether two fingerprints are equal and say something: runs that train nothing have scores alone. Where both name
+    their scores, those that only the second has do not count."""
     scores = known.get("fingerprint_scores")
     if not (known.get("fingerprint") or scores):
         return False
-    shared = {name: value for name, value in now.get("scores", {}).items() if name in record.metrics}
-    return now.get("fingerprint") == known.get("fingerprint") and scores in (
-        None, now.get("fingerprint_scores"), digest(shared))
+    shared = {name: value for name, value in now.get("scores", {}).items() if name in known.get("scores", {})}
+    return now.get("fingerprint") == known.get("fingerprint") and (
+        scores in (None, now.get("fingerprint_scores")) or 0 < len(shared) and scores == digest(shared))
 
 
 def _kept(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
