@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -11,6 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 import yaml
@@ -28,6 +30,18 @@ def setup(app):
     app.connect("html-page-context", end)
     return {}
 """
+TRAINING = """import time
+import torch
+from htcv_lib import training
+from htcv_lib.toy_training import ToyBatches, squared_error, toy_model
+device = training.prepare(seed)
+model, batches = toy_model(0.2), ToyBatches(seed=seed)
+objective = lambda batch: squared_error(model, batch)
+history = training.fit([training.Phase("line", objective, torch.optim.Adam(model.parameters(), lr=slope / 100))],
+                       batches, epochs=40, models={"line": model}, evaluate=lambda: time.sleep(0.05) or {},
+                       checkpoint=run.checkpoint, seed=seed)
+run.finish({"value": float(history.frame()["train/line/loss"].iloc[-1])}, history, n=3)"""
+KILLS = int(os.environ.get("HTCV_KILLS", "1"))  # for each signal; ten take a quarter of an hour
 JB = [str(Path(sys.executable).with_name("jb")), "build", ".", "-W", "--keep-going", "-n"]
 
 
@@ -115,6 +129,39 @@ def test_a_build_killed_or_told_to_end_leaves_no_process_and_no_half_run(toy, jb
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "Another build of this checkout" not in finished.stdout
     assert len(list((toy.built / "quick").rglob("record.json"))) == 3
+
+
+def curves(toy):
+    """Run -> its curve, without the speed."""
+    return {path.parents[2].name: pd.read_csv(path).drop(columns="images_per_s").to_csv()
+            for path in (toy.built / "quick").rglob("history.csv")}
+
+
+def pages_of(toy):
+    return sorted(str(path.relative_to(toy.root)) for path in (toy.root / "_build/html").rglob("*.html"))
+
+
+def test_whenever_a_build_is_ended_its_processes_end_and_the_next_gives_the_same_curves_and_pages(toy, jb):
+    shutil.copy(Path(__file__).parents[1] / "toy_training.py", toy.root / "htcv_lib/toy_training.py")
+    notebook = toy.root / "notebooks/toy/run.ipynb"
+    notebook.write_text(notebook.read_text().replace("run.finish({'value': value}, n=3)", json.dumps(TRAINING)[1:-1]))
+    begun = time.monotonic()
+    assert jb(toy).returncode == 0
+    took, expected, pages = time.monotonic() - begun, curves(toy), pages_of(toy)
+    assert len(expected) == 3 and len({*expected.values()}) == 3
+    shutil.rmtree(toy.built)
+    shutil.rmtree(toy.root / "_build")
+    moments = random.Random(5)
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT) * KILLS:
+        process = subprocess.Popen(JB, cwd=toy.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(moments.uniform(0.05, 0.9) * took)
+        process.send_signal(number)
+        process.wait(60)
+        assert processes_of(toy, seconds=5) == []
+    finished = jb(toy)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert curves(toy) == expected and pages_of(toy) == pages
 
 
 def test_pages_of_a_build_that_did_not_finish_or_that_warned_are_all_written_again(toy, jb, monkeypatch):
