@@ -173,7 +173,8 @@
     said.textContent = LOADING;
     try {
       await pause();
-      await Promise.all([load(`${name}.pack.js`), load(`${name}.js`), runtime()]);
+      await Promise.all([load(`${name}.pack.js`), load(`${name}.js`)]);
+      if (Object.keys(packs[name]).some((file) => file.endsWith(".onnx.gz"))) await runtime();
       let timer;
       const say = (text) => {  // once the reader's hand rests
         box.dataset.answered = performance.now();

@@ -1,4 +1,4 @@
-"""{live} name: a figure that answers: trained networks run in the reader's browser, once a button is pressed.
+"""{live} name: a figure that answers, mostly by trained networks in the reader's browser, once a button is pressed.
 
 What it takes lies in `book/live`: `<name>.js`, and the folder `<name>` with its networks, pictures and `still.webp`,
 which stands there before the click, in print, without scripts and on failure. The directive's body is the sentence
@@ -38,11 +38,12 @@ class LiveFigure(SphinxDirective):
         self.env.note_dependency(str(still))
         sentence = nodes.Element()
         self.state.nested_parse(self.content, self.content_offset, sentence)
-        files = [path for part in (name, RUNTIME) for path in (live / part).iterdir()]
-        megabytes = sum(path.stat().st_size for path in files) * 4 / 3 / 1e6
+        parts = (name, RUNTIME) if list((live / name).glob("*.onnx.gz")) else (name,)
+        megabytes = sum(path.stat().st_size for part in parts for path in (live / part).iterdir()) * 4 / 3 / 1e6
+        button = "Run the networks here" if RUNTIME in parts else "Look at single pixels"
         up = "../" * self.env.docname.count("/")
         return [raw(opening(name, f"{up}_static/live/{name}.webp", self.options["alt"], Image.open(still).size)),
-                *sentence.children, raw(closing(megabytes))]
+                *sentence.children, raw(closing(megabytes, button))]
 
 
 def opening(name: str, still: str, alt: str, size: tuple[int, int]) -> str:
@@ -51,9 +52,9 @@ def opening(name: str, still: str, alt: str, size: tuple[int, int]) -> str:
             f'width="{size[0]}" height="{size[1]}"><div class="htcv-demo-stage" hidden></div>')
 
 
-def closing(megabytes: float) -> str:
-    return ('<p class="htcv-demo-run"><button type="button" class="htcv-demo-start" hidden>Run the networks here'
-            f"<small>{megabytes:.0f} MB, nothing is sent</small></button> "
+def closing(megabytes: float, button: str = "Run the networks here") -> str:
+    size = f"<small>{megabytes:.0f} MB, nothing is sent</small>" if megabytes >= 1 else ""
+    return (f'<p class="htcv-demo-run"><button type="button" class="htcv-demo-start" hidden>{button}{size}</button> '
             '<span class="htcv-demo-said" role="status"></span></p></div>')
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 import htcv_lib
-from htcv_lib import decomposer, mask_depth, neural_renderer, vae
+from htcv_lib import decomposer, figures, mask_depth, neural_renderer, vae
 from htcv_lib.data.augment import picture_draws, picture_generator
 from htcv_lib.data.files import fetch
 from htcv_lib.data.manifest import load_manifest
@@ -93,6 +93,32 @@ def pet(folder: Path) -> list[Image.Image]:
     return [photo, truth, *map(picture, answers)]
 
 
+def trimap(folder: Path) -> list[Image.Image]:
+    (archive,) = fetch(load_manifest("oxford_pets_630")).values()
+    patches, stills, side = [], [], 16
+    with tarfile.open(archive) as tar:
+        listed = tar.extractfile("annotations/test.txt").read().decode().splitlines()
+        for name in [line.split()[0] for line in listed if line[:1] != "#"][:3]:
+            given = Image.open(io.BytesIO(tar.extractfile(f"annotations/trimaps/{name}.png").read()))
+            photo = Image.open(io.BytesIO(tar.extractfile(f"images/{name}.jpg").read())).convert("RGB")
+            numbers = np.asarray(given)
+            nearest, bilinear = (np.asarray(Image.fromarray(numbers).resize((64, 64), how)) - 1
+                                 for how in (Image.Resampling.NEAREST, Image.Resampling.BILINEAR))
+            shares = [np.asarray(Image.fromarray((numbers == k).astype(np.float32)).resize(
+                (64, 64), Image.Resampling.BILINEAR)) for k in (1, 2, 3)]
+            wrong = (nearest == 2) & (bilinear == 1)
+            there = np.lib.stride_tricks.sliding_window_view(wrong, (side, side)).sum((2, 3))
+            top, left = np.unravel_index(there.argmax(), there.shape)
+            cut = np.s_[top : top + side, left : left + side]
+            patches.append({"nearest": nearest[cut].ravel().tolist(), "bilinear": bilinear[cut].ravel().tolist(),
+                            "shares": [[round(float(one), 3) for one in share[cut].ravel()] for share in shares]})
+            small = Image.fromarray(np.asarray(photo.resize((64, 64), Image.Resampling.BILINEAR))[cut])
+            small.save(folder / f"{len(patches) - 1}.png")
+            stills.append([small, *(Image.fromarray(figures.class_map(part[cut])) for part in (nearest, bilinear))])
+    (folder / "patches.json").write_text(json.dumps({"side": side, "patches": patches}))
+    return stills[0]
+
+
 def room(folder: Path) -> list[Image.Image]:
     walls = load_textures("base_images", "test", 96)
     pets = mask_depth.load_cutouts("oxford_pets_630", "test", 96)
@@ -138,11 +164,12 @@ def views(folder: Path) -> list[Image.Image]:
             picture(tests.originals[SEQUENCES[0]][:, 0] / 255)]
 
 
-FIGURES = {each.__name__: each for each in (sphere, digit, pet, room, views)}
+FIGURES = {each.__name__: each for each in (sphere, digit, pet, trimap, room, views)}
 
 
 def main(names: Sequence[str]) -> None:
     for name in names or FIGURES:
+        (LIVE / name).mkdir(exist_ok=True)
         strip(FIGURES[name](LIVE / name)).save(LIVE / name / "still.webp", quality=90)
 
 
