@@ -1,7 +1,8 @@
 // A trimap shrunk as class numbers and as a photograph, pixel by pixel: what lies under one, and what the average says.
 (() => {
   const { choice, tile, draw, make } = htcvLive;
-  const CLASSES = ["pet", "background", "border"], COLOURS = [[0.94, 0.64, 0.23], [0.2, 0.27, 0.36], [0.66, 0.86, 0.91]];
+  const CLASSES = ["pet", "background", "border"];
+  const COLOURS = [[0.94, 0.64, 0.23], [0.2, 0.27, 0.36], [0.66, 0.86, 0.91]];
   const CELL = 16;  // pixels of the canvas a pixel of the trimap
 
   htcvLive.figure("trimap", async (stage, { picture, json, say }) => {
@@ -19,7 +20,8 @@
       const mean = shares.reduce((sum, one, k) => sum + (k + 1) * one[at], 0);
       maps.forEach(({ output }, i) => { output.value = CLASSES[[nearest, bilinear][i][at]]; });
       const mixed = under.map(([name, share]) => `${Math.round(100 * share)} % ${name}`).join(", ");
-      say(`Under this pixel: ${mixed}. Mean of the class numbers ${mean.toFixed(2)}, stored as ${bilinear[at] + 1}: ${CLASSES[bilinear[at]]}.`);
+      say(`Under this pixel: ${mixed}. Mean of the class numbers ${mean.toFixed(2)}, `
+        + `stored as ${bilinear[at] + 1}: ${CLASSES[bilinear[at]]}.`);
     };
     const render = () => {
       const patch = patches[which.value];
