@@ -168,3 +168,17 @@ def test_a_report_says_what_it_is_and_names_every_file_of_its_folder(family):
 def test_the_house_stays_small_enough_to_find_ones_way():
     lengths = [len(path.read_text().splitlines()) for path in LIBRARY.glob("**/*.py")]
     assert len(lengths) <= 120 and statistics.median(lengths) >= 140
+
+
+SCRIPTS = ["data_manifests/make_samples.py", "data_manifests/render_sequences.py", "book/release.py",
+           "book/live/export.py", "book/live/pictures.py", "book/live/vendor.py"]
+
+
+def test_every_script_outside_the_library_finds_what_it_imports():
+    code = ("import runpy, sys\nfor path in sys.argv[1:]:\n    sys.path.insert(0, path.rpartition('/')[0])\n"
+            "    runpy.run_path(path, run_name='script')")
+    done = subprocess.run([sys.executable, "-c", code, *SCRIPTS], cwd=LIBRARY.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    listed = {path.relative_to(LIBRARY.parent).as_posix() for folder in ("data_manifests", "book")
+              for path in (LIBRARY.parent / folder).rglob("*.py") if "_ext" not in path.parts}
+    assert listed == set(SCRIPTS)
