@@ -131,6 +131,11 @@ def test_a_build_killed_or_told_to_end_leaves_no_process_and_no_half_run(toy, jb
     assert len(list((toy.built / "quick").rglob("record.json"))) == 3
 
 
+def heed_interrupts():
+    """Shells start what goes on in the background with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def curves(toy):
     """Run -> its curve, without the speed."""
     return {path.parents[2].name: pd.read_csv(path).drop(columns="images_per_s").to_csv()
@@ -153,7 +158,8 @@ def test_whenever_a_build_is_ended_its_processes_end_and_the_next_gives_the_same
     shutil.rmtree(toy.root / "_build")
     moments = random.Random(5)
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT) * KILLS:
-        process = subprocess.Popen(JB, cwd=toy.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(JB, cwd=toy.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   preexec_fn=heed_interrupts)
         with suppress(subprocess.TimeoutExpired):
             process.wait(moments.uniform(0.05, 0.9) * took)
         process.send_signal(number)
