@@ -40,6 +40,7 @@ class Card:
     done_well: str = "done well"  # and what the run is
     pictured: str = ""  # what those who cannot see the pictures are told first
     columns: tuple[str, ...] = ()  # of its samples; unset: what went in and what came out
+    row: str = "median"  # of its samples
 
 
 class FirstScreen(SphinxDirective):
@@ -93,7 +94,7 @@ class ReportCard(SphinxDirective):
                    "question": directives.unchanged_required,
                    "run": directives.unchanged, "metrics": several, "baseline": directives.unchanged,
                    "as-reported": directives.unchanged, "done-well": directives.unchanged, "columns": several,
-                   "pictured": directives.unchanged}
+                   "pictured": directives.unchanged, "row": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
         if missing := {"title", "source", "question"} - set(self.options):
@@ -111,7 +112,7 @@ class ReportCard(SphinxDirective):
         record = headline(state, family, card.run) if family else None
         chapter = link(self.env, chapter_page(self.env, card.family))
         title = f'<a href="{chapter}">{escape(card.title)}</a>' if chapter else escape(card.title)
-        seen = picture(record, card.columns, of=card.pictured or card.title) if record else ""
+        seen = picture(record, card.columns, card.row, of=card.pictured or card.title) if record else ""
         name = f"{escape(family.title)} · " if family else ""
         lines = []
         if record and family:
@@ -138,18 +139,19 @@ class ReportCard(SphinxDirective):
             found.append((escape(format(sum(values) / len(values), about.get("format", ".3g")))
                           + ("" if unit in UNITLESS else f"&nbsp;{escape(unit)}"),
                           escape(in_a_sentence(about.get("title", metric))),
-                          escape(baseline_of(state, family, metric, record, len(values), card.baseline))))
-        (shown, name, baseline), *others = found
+                          *baseline_of(state, family, metric, record, card.baseline)))
+        (shown, name, baseline, seeds), *others = found
         page = link(self.env, run_page(self.env, record.run), metric_anchor(wanted[0]))
         value = f'<a class="htcv-result" href="{page}">{shown}</a>' if page else shown
         track(self.env, [record])
         well, reported = (escape(words, quote=False) for words in (card.done_well, card.as_reported))
         beside = f"; {baseline} {reported}" if baseline else ""
         also = "".join(f'<p class="htcv-data">{name} {value}{f"; {base} {reported}" if base else ""}</p>'
-                       for value, name, base in others)
+                       for value, name, base, _ in others)
+        differs = f", the other {seeds}" if seeds not in (0, len(values)) else ""
         return (f'<p class="htcv-number"><b>{value}</b> {name}, {well}{beside}</p>{also}'
                 f'<p class="htcv-data">{escape(record.dataset)}, {self.profile(record)}, '
-                f"n = {len(values)}</p>")
+                f"n = {len(values)}{differs}</p>")
 
     def profile(self, record: Record) -> str:
         """Of which size the run is, with a link to what that means."""
@@ -172,8 +174,9 @@ def headline(state: BookState, family: Family, wanted: str = "") -> Record | Non
     return min(found, key=rank, default=None)
 
 
-def baseline_of(state: BookState, family: Family, metric: str, record: Record, seeds: int, wanted: str = "") -> str:
-    """The variant wanted, else the best one as reported, on the same data and profile; with its n if not `seeds`."""
+def baseline_of(state: BookState, family: Family, metric: str, record: Record, wanted: str = "") -> tuple[str, int]:
+    """The mean of the variant wanted, else of the best by the report's recipe, on the same data and profile, and its n;
+    "" and 0 if there is none."""
     better = max if family.metrics.get(metric, {}).get("better", "higher") == "higher" else min
     found = []
     for variant in family.variants:
@@ -184,15 +187,15 @@ def baseline_of(state: BookState, family: Family, metric: str, record: Record, s
         if chosen and same and variant != record.variant:
             found.append((sum(other.value(metric) for other in same) / len(same), len(same)))
     if not found:
-        return ""
+        return "", 0
     value, n = better(found)
-    return format(value, family.metrics.get(metric, {}).get("format", ".3g")) + ("" if n == seeds else f" (n = {n})")
+    return format(value, family.metrics.get(metric, {}).get("format", ".3g")), n
 
 
-def picture(record: Record, columns: tuple[str, ...] = (), width: int = 128, of: str = "") -> str:
-    """Input and output, or the columns asked for, of the median row of a run's samples; empty if it kept none."""
+def picture(record: Record, columns: tuple[str, ...] = (), row: str = "median", width: int = 128, of: str = "") -> str:
+    """Input and output, or the columns asked for, of a row of a run's samples; empty if it kept none."""
     shown = []
-    for name, tile in zip(columns or tile_columns(record), median_tiles(record, columns), strict=True):
+    for name, tile in zip(columns or tile_columns(record), median_tiles(record, columns, row), strict=True):
         tile = tile.resize((2 * width, round(2 * width * tile.height / tile.width)), Image.Resampling.LANCZOS)
         data = io.BytesIO()
         tile.save(data, "WEBP", quality=88)

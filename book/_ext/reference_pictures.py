@@ -119,13 +119,14 @@ def tile_columns(record: Record) -> list[str]:
     return [given, (made or names)[0 if made else -1]]
 
 
-def median_tiles(record: Record, columns: Sequence[str] = ()) -> list[Image.Image]:
-    """Input and output, or the columns asked for, of the median row of a record's pictures, else of the first."""
+def median_tiles(record: Record, columns: Sequence[str] = (), wanted: str = "median") -> list[Image.Image]:
+    """Input and output, or the columns asked for, of the median row of a record's pictures, or of the one wanted; else
+    of the first."""
     columns = columns or tile_columns(record)
     if not columns:
         return []
     samples = record.samples()
-    row = next((place for place, row in enumerate(samples.rows) if "median" in str(row.get("label", "")).lower()), 0)
+    row = next((place for place, row in enumerate(samples.rows) if wanted in str(row.get("label", "")).lower()), 0)
     return [Image.fromarray(samples.tiles[row, samples.columns.index(name)]) for name in columns]
 
 

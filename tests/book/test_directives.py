@@ -301,7 +301,7 @@ def test_a_card_may_name_its_run_its_baseline_and_what_must_be_read_with_its_num
     toy.page(cards("run: second", "metrics: accuracy; style", "baseline: first"))
     html, warnings = toy.build()
     assert warnings == ""
-    assert "90.0%</b> accuracy, done well; 50.0% (n = 2) with the report's recipe" in html
+    assert "90.0%</b> accuracy, done well; 50.0% with the report's recipe" in html and "n = 1, the other 2</p>" in html
     assert '<p class="htcv-data">style kept 0.75</p>' in html
 
 
