@@ -1,9 +1,10 @@
-"""`htcv data|run|status|verify|doctor|bench`: the book's command line."""
+"""`htcv data|run|try|status|verify|doctor|bench`: the book's command line."""
 
 import argparse
 import os
 import signal
 import sys
+from pathlib import Path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -73,6 +74,20 @@ def _run_changed(options: argparse.Namespace) -> int:
     print(outcome.folder.relative_to(project.root) if outcome.ok else f"htcv: {outcome.error}",
           file=sys.stdout if outcome.ok else sys.stderr)
     return 0 if outcome.ok else 1
+
+
+def try_pictures(options: argparse.Namespace) -> int:
+    """Draw what a trained network makes of pictures of your own."""
+    from htcv_lib import show
+    from htcv_lib.runs.records import replaced
+
+    figure = show(options.network, options.paths, options.label, lambda line: print(f"htcv: {line}", file=sys.stderr))
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"{options.network.replace('/', '-')}.png"
+    with replaced(path) as partial:
+        figure.savefig(partial, format="png", dpi=220)
+    print(path)
+    return 0
 
 
 def status(options: argparse.Namespace) -> int:
@@ -163,7 +178,7 @@ def _variants(runs: list[str]) -> list[str] | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="htcv", description="Run, inspect and measure the report book.")
-    commands = parser.add_subparsers(required=True, metavar="data|run|status|verify|doctor|bench")
+    commands = parser.add_subparsers(required=True, metavar="data|run|try|status|verify|doctor|bench")
     named = {"nargs": "*", "help": "family, family/variant or family/variant/s<seed>; default: all"}
     one = commands.add_parser("data", help="list, fetch or verify data sets")
     one.add_argument("action", choices=["list", "fetch", "verify"])
@@ -179,6 +194,12 @@ def _parser() -> argparse.ArgumentParser:
                      help="another value for a parameter of the one run named: a scratch run")
     one.add_argument("--record", action="store_true", help="make the results references (needs a clean tree)")
     one.set_defaults(command=run)
+    one = commands.add_parser("try", help="what a trained network makes of your own pictures, as one PNG")
+    one.add_argument("network", help="family/variant: one with committed weights, or trained on this machine")
+    one.add_argument("paths", nargs="+", help="pictures, or folders of pictures")
+    one.add_argument("--label", type=int, choices=range(10), help="what your digits are; default: as they are read")
+    one.add_argument("--out", type=Path, default=Path(), help="the folder of the PNG; default: here")
+    one.set_defaults(command=try_pictures)
     one = commands.add_parser("status", help="what is fresh, stale (and why), missing")
     one.add_argument("runs", **named)
     one.add_argument("--profile")

@@ -268,6 +268,15 @@ def open_picture(path: Path, least: int = 0) -> Image.Image:
         raise ValueError(f"{path.name}: cannot be read as a picture: {' '.join(str(error).split())}") from error
 
 
+def read_picture(path: str | Path, size: Size) -> Tensor:
+    """A picture file as networks take it, (1, 3, H, W) in [0, 1]: see `open_picture`; squashed to `size`, antialiased
+    bilinear, the aspect ratio not kept."""
+    height, width = height_width(size)
+    picture = open_picture(Path(path).expanduser(), 2 * max(height, width))
+    levels = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
+    return in_unit(torch.from_numpy(levels).permute(2, 0, 1)[None])
+
+
 def _levels(values: np.ndarray, mode: str) -> np.ndarray:
     """Wide grey values as uint8; what is not finite is 0."""
     values = np.nan_to_num(values.astype(np.float64), posinf=0, neginf=0).clip(min=0)

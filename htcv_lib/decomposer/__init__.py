@@ -29,7 +29,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     ],
     "figures": [
         "DECOMPOSITION_COLUMNS", "collapse_panels", "decomposition_sheet", "decomposition_tiles",
-        "draw_sequence_network", "label_sheet", "label_tiles", "leakage_heatmap", "leakage_table",
+        "draw_sequence_network", "label_sheet", "label_tiles", "leakage_heatmap", "leakage_table", "own_sheet",
     ],
     "heads": ["Decomposer", "STAGES", "build_network", "decomposer_network", "freeze_for", "trace_sequence"],
     "labels": [

@@ -1,6 +1,6 @@
 """Figures of the chapters: layers of a sequence, where each true layer ended up, collapses of seeds, the network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from htcv_lib.figures.style import (
     heading,
     heading_height,
     panel,
+    plain,
     sheet,
     styled,
     text_width,
@@ -205,6 +206,26 @@ def decomposition_sheet(tiles: np.ndarray, labels: Sequence[str], title: str | N
                 drawn = column not in single or (picture != BLANK).any()
                 axes.spines[:].set(visible=drawn, color=RULE, linewidth=0.6)  # white shadow ends somewhere
     return figure
+
+
+VIEWS = (2, 10)  # of your own, at least and at most
+OWN_WHITE = 3.0  # of a light that multiplies: drawn white
+
+
+def own_sheet(network: Callable, images: Any, names: Sequence[str]) -> Figure:
+    """Your own views of one painting, and the layers the network splits them into. Images (T, 3, H, W) in [0, 1].
+
+    Errors: ValueError for fewer than 2 or more than 10 views.
+    """
+    if not VIEWS[0] <= len(names) <= VIEWS[1]:
+        raise ValueError(f"a decomposition takes {VIEWS[0]} to {VIEWS[1]} views of one painting, got {len(names)}")
+    views = images.swapaxes(0, 1)[None]  # (1, 3, T, H, W)
+    pred = network(views)
+    white = OWN_WHITE if hasattr(pred, "highlight") else 1.0
+    tiles = decomposition_tiles(views, None, pred, views=range(len(names)), light_white=white)
+    label = f"{len(names)} views, {plain(names[0][:24])} to {plain(names[-1][:24])}"
+    return decomposition_sheet(tiles[:, 1:], [label], columns=("views", "clean picture", *DECOMPOSITION_COLUMNS[3:]),
+                               single=(1,))
 
 
 def label_tiles(rows: Mapping[str, np.ndarray], views: Sequence[int] = tuple(range(6))) -> np.ndarray:

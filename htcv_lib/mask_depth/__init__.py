@@ -19,7 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "augment": ["depth_augmentation"],
     "baselines": ["EmptyMask", "FullMask", "MeanMaskDepth", "PasteDetector", "PasteMask", "RowDepth"],
     "datasheet": ["AREAS", "compare_sets", "outline_contrast", "row_rise", "set_statistics"],
-    "figures": ["MASK_DEPTH_COLUMNS", "depth_colours", "mask_depth_grid", "mask_depth_tiles"],
+    "figures": ["MASK_DEPTH_COLUMNS", "depth_colours", "mask_depth_grid", "mask_depth_tiles", "own_sheet"],
     "losses": [
         "LOSSES", "depth_bin_loss", "focal_depth_loss", "gradient_matching_loss", "l1_loss",
         "mask_depth_loss", "mse_loss", "quantise_depth", "silog_gradient_loss", "silog_loss",

@@ -1,6 +1,7 @@
 """Composite, mask and depth as pictures: the truth beside what a network says, depth in one colour scale for both."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -71,3 +72,10 @@ def mask_depth_grid(tiles: np.ndarray, row_labels: Sequence[str] | None = None, 
     """
     scale = (DEPTH_MAP, f"depth: {ends[0]}", ends[1]) if ends else None
     return picture_grid(tiles, row_labels, columns, title=title, width=width, gap=0.07, scale=scale)
+
+
+def own_sheet(network: Callable, images: Any, names: Sequence[str]) -> Figure:
+    """A row for each picture: itself, and mask and depth as the network has them. Images (N, 3, H, W) in [0, 1]."""
+    mask, depth, _ = network(images)
+    tiles = np.stack([pictures(images), pictures(mask), depth_colours(depth)], axis=1)
+    return mask_depth_grid(tiles, [name[:18] for name in names], columns=["picture", "mask", "depth"], width=5.2)

@@ -11,7 +11,7 @@ The losses (cross-entropy, Dice) and the scores stand in the core: `losses/masks
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    "data": ["PET_CLASSES", "load_pets", "load_photos"],
+    "data": ["PET_CLASSES", "load_pets", "load_photos", "own_sheet"],
     "networks": ["ConvBlock", "UNet", "WeightsUnavailable", "build_network", "smp_unet"],
     "objective": ["evaluate_segmentation", "predict_segmentation", "score_maps", "segmentation_objective"],
 })

@@ -2,18 +2,21 @@
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from PIL import Image, UnidentifiedImageError
+from torch import Tensor, nn
 
 from htcv_lib.data.batches import SegmentationSet
 from htcv_lib.data.files import cached_arrays, fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
+from htcv_lib.figures.grids import class_map, pictures, show_tiles
 from htcv_lib.image import READ, open_picture, pictures_in
 
 # Oxford-IIIT Pet (Parkhi et al., 2012): photographs and trimaps as uint8 tensors.
@@ -152,3 +155,9 @@ def load_photos(folder: str | Path, size: int, most: int = 0, say: Callable[[str
     if not images:
         raise DataError(f"{folder}: no photographs in it that can be read ({', '.join(sorted(READ))})")
     return SegmentationSet(torch.from_numpy(np.stack(list(images.values()))), None, list(images), PET_CLASSES)
+
+
+def own_sheet(network: nn.Module, images: Tensor, names: Sequence[str]) -> Figure:
+    """A row for each photograph: itself, and the class of each pixel. Images (N, 3, H, W) in [0, 1]."""
+    tiles = np.stack([pictures(images), class_map(network(images).argmax(1))], axis=1)
+    return show_tiles(tiles, ["photo", "prediction"], [name[:18] for name in names], width=5.2)

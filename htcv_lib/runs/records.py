@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ KEPT = ("history.csv", "samples.webp", "samples.json")  # beside a record; it ho
 RESTORE = "restore it from git, or delete its folder"
 FIELDS = {"schema", "run", "profile", "key", "parts", "parameters", "device", "finished", "wall_s", "commit", "metrics"}
 INNERMOST = re.compile(r'(?:\{|\[)(?:[^{}\[\]"]|"(?:[^"\\]|\\.)*")*(?:\}|\])')  # strings may hold brackets
+BUFFERS = {"running_mean", "running_var", "num_batches_tracked", "mean", "std"}  # in a state, and not trained
 MAX_BYTES = {"record.json": 12 * 1024, "history.csv": 50 * 1024, "samples.webp": 150 * 1024,
              "weights.safetensors": 4300 * 1024}
 
@@ -300,8 +301,18 @@ def find_weights(record: Record, project: Project) -> Path:
             if hashlib.sha256(path.read_bytes()).hexdigest() != record.data[said]["sha256"]:
                 raise ValueError(f"{path} holds other weights than {record.run}/record.json says; restore or delete it")
             return path
+    if not {"published", "weights"} & set(record.data):
+        raise FileNotFoundError(f"{record.run} trains no network: there are no weights of it")
     raise FileNotFoundError(f"no weights of {record.run} here: `htcv run {record.run} --profile {record.profile} "
                             "--force` trains it")
+
+
+def count_parameters(weights: Path) -> int:
+    """Trained numbers in a file of weights, without those that are only counted along, such as running means."""
+    with weights.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(prod(entry["shape"]) for name, entry in header.items()
+               if name != "__metadata__" and name.rpartition(".")[2] not in BUFFERS)
 
 
 def publish_weights(record: Record, project: Project, part: str | bool, folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Read in this order:
     losses.py     log-likelihoods and the divergence
     judge.py      classifiers that guide and judge
     scores.py     swap success, style kept, rows of pictures
-    data.py       MNIST and CIFAR-10
+    data.py       MNIST and CIFAR-10, and your own digits
     baselines.py  PCA, class means, the image itself
     figures.py    latent map, drawing of the network
 """
@@ -16,7 +16,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "baselines": ["ClassPrototypes", "ImageCopy", "PCA", "compressed_bits"],
-    "data": ["RandomShift", "RandomTurn", "load_cifar10", "load_mnist", "small_augmentation"],
+    "data": [
+        "RandomShift", "RandomTurn", "load_cifar10", "load_mnist", "own_reader", "read_digit", "small_augmentation",
+    ],
     "figures": ["draw_vae", "latent_map"],
     "judge": [
         "PlainClassifier", "build_network", "classification_objective", "evaluate_classifier", "make_classifier",
@@ -35,6 +37,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
         "evaluate_mixture", "evaluate_pictures", "evaluate_vae", "mixture_objective", "perturb_labels", "vae_objective",
     ],
     "scores": [
-        "interpolation", "other_labels", "relabel_grid", "style_correlation", "style_descriptors", "traversal",
+        "interpolation", "other_labels", "own_sheet", "relabel_grid", "style_correlation", "style_descriptors",
+        "traversal",
     ],
 })

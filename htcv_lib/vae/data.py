@@ -1,22 +1,26 @@
-"""MNIST and CIFAR-10 as uint8 tensors, and random changes for small pictures."""
+"""MNIST and CIFAR-10 as uint8 tensors, your own digits, and random changes for small pictures."""
 
 import gzip
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from scipy import ndimage
+from torch import Tensor
 
 from htcv_lib.data.augment import Augmentation, Batch, Compose, RandomFlip, uniform
 from htcv_lib.data.batches import ImageSet
 from htcv_lib.data.files import cached_arrays, fetch, read_members
 from htcv_lib.data.manifest import DataError, Manifest, load_manifest
-from htcv_lib.image import decode_picture
+from htcv_lib.image import decode_picture, open_picture
 
 # CIFAR-10 (Krizhevsky, 2009) from lossless WebP mosaics in the official order.
 
@@ -103,6 +107,95 @@ def read_idx(path: Path) -> np.ndarray:
     if len(content) - start != np.prod(shape, dtype=int):
         raise DataError(f"{path}: its header says {shape}, but {len(content) - start} values follow")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+# Your own digits, prepared as MNIST's makers prepared theirs: the ink fits a box, its centre of mass in the middle.
+
+SIDE, BOX = 28, 20  # pixels, of a digit's picture and of its ink
+LOOK, COARSE = 280, 7  # pixels along the longer side while ink and paper are told apart; of those, one for the paper
+STROKE = 2.2  # pixels of the box: thinner strokes are made so thick, which is what MNIST's are
+FAINTEST = 0.08  # of white: what differs less from the paper is no ink
+INK_FROM = 0.35  # of the darkest ink: what has less is paper
+SPECK = 0.15  # of the largest stroke: what is smaller is no stroke
+
+
+def read_digit(path: str | Path) -> Tensor:
+    """A photograph or a scan of one handwritten digit as MNIST has them, (1, 1, 28, 28) in [0, 1], ink 1.
+
+    Dark ink on light paper or light on dark, the paper lit evenly or not; specks, and what comes in from the border,
+    are left out where there is a stroke besides.
+
+    Errors: ValueError, one line that names the file, for what `open_picture` does not read, and without ink.
+    """
+    path = Path(path).expanduser()
+    picture = open_picture(path, 2 * LOOK).convert("L")
+    scale = LOOK / max(picture.size)
+    picture = picture.resize([max(1, round(scale * side)) for side in picture.size], Image.Resampling.BILINEAR)
+    ink = _ink(np.asarray(picture, np.float32) / 255)
+    if ink is None:
+        raise ValueError(f"{path.name}: no ink can be told from the paper")
+    return torch.from_numpy(_centred(_thickened(ink)))[None, None]
+
+
+def own_reader(parameters: Mapping[str, Any]) -> Callable[[Path], Tensor]:
+    """How a network reads your own pictures. Errors: ValueError for one that knows no digits."""
+    if not parameters["dataset"].startswith("mnist"):
+        raise ValueError(f"your own pictures are read as digits, and this network knows {parameters['dataset']}")
+    return read_digit
+
+
+def _ink(grey: np.ndarray) -> np.ndarray | None:
+    """How much ink is where, in [0, 1] and as large as the strokes: (H, W) in [0, 1] -> (h, w). None without any."""
+    ink = _paper(grey, 50) - grey
+    grey = grey if ink.max() >= -ink.min() else 1 - grey  # now dark on light
+    ink = ndimage.gaussian_filter(_paper(grey, 70) - grey, 0.7)
+    darkest = ink.max()
+    if darkest < FAINTEST:
+        return None
+    strokes, count = ndimage.label(ink > INK_FROM * darkest, np.ones((3, 3)))
+    sizes = np.bincount(strokes.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    at_border = np.unique(np.concatenate([strokes[0], strokes[-1], strokes[:, 0], strokes[:, -1]]))
+    inside = sizes.copy()
+    inside[at_border] = 0
+    sizes = inside if inside.max() > SPECK * sizes.max() else sizes
+    kept = np.isin(strokes, np.flatnonzero(sizes > SPECK * sizes.max()))
+    around = ndimage.binary_dilation(kept, iterations=2)  # their soft edges
+    return np.where(around, ink / darkest, 0).clip(0, 1)[ndimage.find_objects(around.astype(int))[0]]
+
+
+def _paper(grey: np.ndarray, percent: float) -> np.ndarray:
+    """The level of the paper around each pixel: (H, W) -> (H, W)."""
+    coarse = grey[::COARSE, ::COARSE]
+    window = [max(1, side // 2) for side in coarse.shape]
+    paper = ndimage.percentile_filter(coarse, percent, window, mode="nearest").repeat(COARSE, 0).repeat(COARSE, 1)
+    return ndimage.gaussian_filter(paper[:grey.shape[0], :grey.shape[1]], 2 * COARSE)
+
+
+def _thickened(ink: np.ndarray) -> np.ndarray:
+    """The same strokes, at least `STROKE` pixels of the box thick."""
+    inside = ink > INK_FROM
+    edge = inside & ~ndimage.binary_erosion(inside)
+    missing = STROKE / BOX * max(ink.shape) - 2 * inside.sum() / max(1, edge.sum())
+    radius = round(missing / 2)
+    if radius < 1:
+        return ink
+    across = np.arange(-radius, radius + 1)
+    return ndimage.grey_dilation(np.pad(ink, radius), footprint=np.hypot(*np.meshgrid(across, across)) <= radius + 0.5)
+
+
+def _centred(ink: np.ndarray) -> np.ndarray:
+    """(h, w) -> (28, 28) float32."""
+    scale = BOX / max(ink.shape)
+    height, width = (max(1, round(scale * side)) for side in ink.shape)
+    small = np.array(Image.fromarray(ink.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
+    small = (small / small.max()).clip(0, 1)
+    middle = ndimage.center_of_mass(small)
+    top, left = (int(np.clip(round(SIDE / 2 - at - 0.5), 0, SIDE - side))
+                 for at, side in zip(middle, small.shape, strict=True))
+    digit = np.zeros((SIDE, SIDE), np.float32)
+    digit[top:top + height, left:left + width] = small
+    return digit
 
 
 # Random shifts and rotations for small pictures such as digits, of a whole batch at once on its device.

@@ -4,10 +4,14 @@ Both questions have a trivial answer alone: a decoder that ignores the picture a
 that ignores the class keeps everything. So the two numbers belong together.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from htcv_lib.figures.grids import picture_grid, pictures
 from htcv_lib.training.device import in_mode
 
 
@@ -98,6 +102,32 @@ def relabel_grid(model: nn.Module, images: Tensor, labels: Tensor, num_classes: 
         columns = [images, model.reconstruct(images, labels)]
         columns += [model.relabel(images, labels, torch.full_like(labels, given)) for given in range(num_classes)]
     return torch.stack(columns, dim=1).clamp(0, 1).cpu()
+
+
+READER = "vae/mnist-classifier"  # reads your own digits
+
+
+def own_sheet(network: nn.Module, images: Tensor, names: Sequence[str], label: int | None,
+              load: Callable[[str], nn.Module]) -> Figure:
+    """A row for each of your own digits: itself, its reconstruction, itself under every label.
+
+    Args:
+        network: A `LabelVAE`; or a classifier, of which the sheet says how it reads them.
+        images: (N, 1, 28, 28) in [0, 1].
+        label: What they all are; None: what the report's classifier reads.
+        load: Gives a network by its name.
+    """
+    redraws = hasattr(network, "relabel")
+    if label is None or not redraws:
+        labels, said = (load(READER) if redraws else network)(images).argmax(1), "read as"
+    else:
+        labels, said = torch.full((len(images),), label), "given as"
+    tiles = relabel_grid(network, images, labels) if redraws else images[:, None]
+    marked = F.pad(F.one_hot(labels, 10), (2, 0)).bool() if redraws else None
+    rows = [f"{name[:18]}\n{said} {own}" for name, own in zip(names, labels.tolist(), strict=True)]
+    return picture_grid(pictures(tiles.flatten(0, 1)).reshape(*tiles.shape[:2], *tiles.shape[3:], 3), rows,
+                        ["yours", *(["again", *map(str, range(10))] if redraws else [])], marked,
+                        apart=2 if redraws else 0, above="under the label" if redraws else None)
 
 
 @torch.no_grad()
