@@ -209,7 +209,8 @@ def write_weights(record: Record, family: Family, folder: Path) -> str:
     (folder / place).mkdir(parents=True)
     shutil.copy2(record.folder / "weights.safetensors", folder / place)
     title = family.variants.get(record.variant, {}).get("title", record.variant)
-    short = record.run.removesuffix("/s0")
+    use = family.use(record.variant, record.parameters).get("python") or (
+        f'from htcv_lib import load\nnetwork = load("{record.run}")')
     rows = [f"| {family.heading(name)} | {minus(format(metric.value, about.get('format', '.4g')))} | "
             f"{about.get('definition', '')} |" for name, metric in record.metrics.items()
             if (about := family.metrics.get(name, {})) is not None]
@@ -227,9 +228,7 @@ A network of the chapter "{family.title}", run `{record.run}`, profile {record.p
 Trained on `{record.dataset}` ({record.finished[:10]}, {record.device}, commit {record.data.get("commit")}).
 
 ```python
-import htcv_lib
-
-network = htcv_lib.load("{short}")  # in evaluation mode
+{use}
 ```
 
 ## Measured

@@ -7,9 +7,10 @@ from html_parts import in_markdown, metric_anchor
 from reference_pictures import curve_section, draw, picture_section
 from reference_tables import table_sections
 
-from htcv_lib.runs.plan import Family
+from htcv_lib.runs.plan import Family, read_yaml
+from htcv_lib.runs.project import Project
 from htcv_lib.runs.publish import copy_tables, write_if_changed
-from htcv_lib.runs.records import Record
+from htcv_lib.runs.records import Record, count_parameters
 from htcv_lib.runs.statistics import minus, spell_mean
 
 
@@ -38,8 +39,36 @@ def reference_text(record: Record, page: Path, title: str, anchor: str, family: 
     lines += picture_section(record, stem, anchor, seeds)
     lines += curve_section(record, stem, anchor, title, seeds)
     lines += table_sections(record, stem, anchor)
+    lines += network_section(record, family)
     lines += [f"```{{provenance}} {record.run}", "```", ""]
     return "\n".join(lines)
+
+
+def network_section(record: Record, family: Family) -> list[str]:
+    """How to take the trained network along, as Markdown lines: its files, lines that use it, commands. Empty for a
+    record without weights."""
+    weights = record.folder / "weights.safetensors"
+    if not weights.is_file():
+        return []
+    root = Project.find(record.folder).root
+    onnx = live_networks(root, record)
+    files = [f"{{download}}`{path.name} </{path.relative_to(root).as_posix()}>`" for path in (weights, *onnx)]
+    live = f"; as the live figure runs {'it' if len(onnx) == 1 else 'its parts'}: {', '.join(files[1:])}"
+    use = family.use(record.variant, record.parameters)
+    own = [f"$ {use['command']}    # your own pictures, in one sheet"] if "command" in use else []
+    lines = ["## The trained network", "", f"{count_parameters(weights):,} parameters, "
+             f"{weights.stat().st_size / 1e6:.2g} MB in float16: {files[0]}{live if onnx else ''}.", ""]
+    lines += ["```python", *use["python"].splitlines(), "```", ""] if use else []
+    return [*lines, "```console", *own,
+            f"$ htcv run {record.run} --profile {record.profile} --force    # trains it again", "```", ""]
+
+
+def live_networks(root: Path, record: Record) -> list[Path]:
+    """The files of `book/live` that hold a record's network, or parts of it, as ONNX."""
+    table = root / "book" / "live" / "networks.yml"
+    runs = read_yaml(table, table.name) if table.is_file() else {}
+    files = [table.parent / f"{name}.onnx.gz" for name, run in runs.items() if f"{run}/s0" == record.run]
+    return [path for path in files if path.is_file()]
 
 
 def write_stub_page(page: Path, title: str, anchor: str, run: str, failure: str) -> None:

@@ -1,7 +1,8 @@
 """The trained networks of the live figures as ONNX: `python book/live/export.py [figure ...]`.
 
-Needs onnx and onnxscript (`pip install -e .[live]`). Weights come from `htcv_lib.load`. Those that float16 holds
-exactly, as committed ones are, stay float16 in the file and are cast when it is loaded; all sums are in float32.
+Needs onnx and onnxscript (`pip install -e .[live]`). Weights come from `htcv_lib.load`; `networks.yml` says of which
+run. Those that float16 holds exactly, as committed ones are, stay float16 in the file and are cast when it is loaded;
+all sums are in float32.
 """
 
 import gzip
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+import yaml
 from torch import Tensor, nn
 
 import htcv_lib
@@ -19,13 +21,13 @@ from htcv_lib import neural_renderer
 from htcv_lib.neural_renderer.coordinates import RUNGS
 
 LIVE = Path(__file__).parent
+RUNS = yaml.safe_load((LIVE / "networks.yml").read_text())  # file, below book/live -> the name `htcv_lib.load` knows
 SMALL = 64  # numbers; tensors that have fewer stay float32
 CHOSEN = torch.tensor([[3.5, 3.5, 10.75, 0.2, 0.5, 0.9, 10, 0, 12, 18.0]])  # the scene each figure starts with
 
 
 class Export(NamedTuple):
     """A network of a live figure."""
-    run: str  # whose weights: the name `htcv_lib.load` knows
     answer: Callable[[nn.Module], Callable[..., Tensor | tuple[Tensor, ...]]]  # what is computed with the network
     inputs: dict[str, Tensor]
     outputs: Sequence[str]
@@ -104,34 +106,31 @@ def blank(*shape: int) -> Tensor:
 
 GRID = neural_renderer.PixelFeatures.grid(8, CHOSEN)
 DIGIT, LABEL = blank(1, 1, 28, 28), torch.tensor([4])
-EXPORTS = {  # file, below book/live
-    "sphere/pixels": Export("neural_renderer/done-well-easy", pixels,
-                            {"scene": CHOSEN, "position": GRID, "trained": GRID / 2}, ("logits", "colour"),
+EXPORTS = {  # as in `networks.yml`
+    "sphere/pixels": Export(pixels, {"scene": CHOSEN, "position": GRID, "trained": GRID / 2}, ("logits", "colour"),
                             {"position": {0: "pixels"}, "trained": {0: "pixels"}}),
-    **{f"sphere/model{k}": Export(f"neural_renderer/model{k}", drawn, {"scene": CHOSEN}, ("image",))
-       for k in (1, 2, 3)},
-    **{f"digit/{name}": Export(f"vae/mnist-{name}", relabelled, {"image": DIGIT, "label": LABEL}, ("digits",))
-       for name in ("reported", "described")},
-    "digit/encoder": Export("vae/mnist-done-well", encoded, {"image": DIGIT, "label": LABEL}, ("z",)),
-    "digit/decoder": Export("vae/mnist-done-well", decoded, {"z": blank(10, 10)}, ("digits",)),
-    "digit/reader": Export("vae/mnist-classifier", classes, {"image": blank(11, 1, 28, 28)}, ("probability",),
-                           {"image": {0: "count"}}),
-    **{f"pet/{name}": Export(f"pets_unet/{run}", classes, {"image": blank(1, 3, 64, 64)}, ("probability",))
-       for name, run in (("recipe", "mp-tr-ce"), ("done-well", "done-well"))},
-    **{f"room/{name}": Export(f"mask_depth/{run}", mask_and_depth, {"image": blank(1, 3, 64, 64)}, ("mask", "depth"))
-       for name, run in (("report", "v2-l1-sum"), ("done-well", "done-well-composite"))},
-    "views/done-well": Export("decomposer/done-well", layers, {"image": blank(1, 3, 5, 64, 64)},
+    **dict.fromkeys(("sphere/model1", "sphere/model2", "sphere/model3"), Export(drawn, {"scene": CHOSEN}, ("image",))),
+    **dict.fromkeys(("digit/reported", "digit/described"),
+                    Export(relabelled, {"image": DIGIT, "label": LABEL}, ("digits",))),
+    "digit/encoder": Export(encoded, {"image": DIGIT, "label": LABEL}, ("z",)),
+    "digit/decoder": Export(decoded, {"z": blank(10, 10)}, ("digits",)),
+    "digit/reader": Export(classes, {"image": blank(11, 1, 28, 28)}, ("probability",), {"image": {0: "count"}}),
+    **dict.fromkeys(("pet/recipe", "pet/done-well"),
+                    Export(classes, {"image": blank(1, 3, 64, 64)}, ("probability",))),
+    **dict.fromkeys(("room/report", "room/done-well"),
+                    Export(mask_and_depth, {"image": blank(1, 3, 64, 64)}, ("mask", "depth"))),
+    "views/done-well": Export(layers, {"image": blank(1, 3, 5, 64, 64)},
                               ("original", "light", "shadow", "occlusion", "mask", "highlight"),
                               {"image": {2: "views"}}),
 }
 
 
-def to_onnx(export: Export) -> bytes:
-    """The network as ONNX, its larger weights in float16 where that changes none of them."""
+def to_onnx(name: str, export: Export) -> bytes:
+    """The network of a file as ONNX, its larger weights in float16 where that changes none of them."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    answer = Answer(htcv_lib.load(export.run), export.answer).eval()
+    answer = Answer(htcv_lib.load(RUNS[name]), export.answer).eval()
     shapes = tuple({axis: torch.export.Dim(name) for axis, name in export.dynamic.get(given, {}).items()} or None
                    for given in export.inputs)
     program = torch.onnx.export(answer, tuple(export.inputs.values()), input_names=list(export.inputs),
@@ -161,7 +160,7 @@ def main(figures: Sequence[str]) -> None:
         if not figures or name.split("/")[0] in figures:
             path = LIVE / f"{name}.onnx.gz"
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(gzip.compress(to_onnx(export), 9, mtime=0))
+            path.write_bytes(gzip.compress(to_onnx(name, export), 9, mtime=0))
             print(f"{path.relative_to(LIVE)}: {path.stat().st_size / 1e6:.2f} MB")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import yaml
@@ -25,9 +26,10 @@ UNITLESS = ("", "fraction", "runs")  # units that no number is printed with
 IN_PROFILE = {name: (bool, dict, type(None)) for name in (*PROFILES, "fingerprint")}
 FAMILY = {"title": str, "report": dict, "chapters": list, "settings": dict, "sizes": list, "profiles": dict,
           "seeds": dict, "minutes": dict, "memory_gb": dict, "runs": list, "tables": dict, "shown": list,
-          "one_size": list}
+          "one_size": list, "use": dict}
 RUN = {"title": str, "notebook": str, "setting": str, "role": str, "parameters": dict, "needs": dict, "priority": int,
        "seeds": dict, "minutes": dict, "report_value": object, "weights": (bool, str), **IN_PROFILE}
+USE = {"python": str, "pictures": str}  # lines that use a run's network; the pictures that `htcv try` takes, as named
 REPORT = {"pictures": (int, float), "side": (int, float), "weights_m": (int, float)}  # what its own trainings had
 METRIC = {"title": str, "unit": str, "better": str, "format": str, "definition": str, "absent": str, "split": str,
           "n": int}
@@ -108,6 +110,19 @@ class Family:
         """Which pattern of `one_size` a variant is of: such runs stand beside one another, so their references are of
         one profile. Empty for a variant that stands for itself."""
         return next((pattern for pattern in self.table.get("one_size", []) if fnmatch(variant, pattern)), "")
+
+    def use(self, variant: str, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """How the trained network of a variant is used, of the first pattern under `use` in runs.yml that it matches:
+        "python", a few lines, and where pictures can be tried, "command". Empty if runs.yml does not say.
+
+        Args:
+            parameters: Of its record; the lines may name them, as $image_size, and the run, as $name.
+        """
+        name = f"{self.name}/{variant}"
+        found = next((use for pattern, use in self.table.get("use", {}).items() if fnmatch(variant, pattern)), {})
+        lines = Template(found.get("python", "")).safe_substitute(parameters, name=name).rstrip()
+        command = {"command": f"htcv try {name} {found['pictures']}"} if "pictures" in found else {}
+        return {"python": lines, **command} if found else {}
 
     def role(self, variant: str) -> str:
         """What a run is beside the report: its `role` in runs.yml, else what its setting says: "report's recipe", "as
@@ -354,6 +369,8 @@ def _check_table(table: Mapping[str, Any], runs: Mapping[str, Any], where: str) 
     _check(table.get("profiles", {}), IN_PROFILE, f"{where}, profiles")
     for pattern, size in table.get("report", {}).items():
         _check(size, REPORT, f"{where}, report, {pattern}", needs=REPORT)
+    for pattern, use in table.get("use", {}).items():
+        _check(use, USE, f"{where}, use, {pattern}", needs=["python"])
     for variant, run in runs.items():
         _check(run, RUN, f"{where}, {variant}", needs=["notebook"])
         if run.get("setting", "as_reported") not in {"as_reported", *settings}:

@@ -41,7 +41,7 @@ def asked(network: str):
 
     chosen = export.EXPORTS[network]
     try:
-        answer = export.Answer(htcv_lib.load(chosen.run), chosen.answer).eval()
+        answer = export.Answer(htcv_lib.load(export.RUNS[network]), chosen.answer).eval()
     except (FileNotFoundError, KeyError) as missing:
         pytest.skip(str(missing))
     with torch.no_grad():

@@ -83,7 +83,7 @@ def test_a_release_has_checksums_describes_its_parts_and_names_no_path_and_no_ma
     for part in graph["./"]["hasPart"]:
         assert part["@id"] in graph and (out / part["@id"]).exists()
     for card in out.glob("weights/**/README.md"):
-        assert (card.parent / "weights.safetensors").is_file() and "htcv_lib.load(" in card.read_text()
+        assert (card.parent / "weights.safetensors").is_file() and "network = load(" in card.read_text()
     private = re.compile("|".join(map(re.escape, {str(root), str(Path.home()), os.uname().nodename})))
     texts = (path for path in out.rglob("*") if path.suffix in (".json", ".csv", ".md", ".cff", ".html"))
     assert [path.name for path in texts if private.search(path.read_text(encoding="utf-8"))] == []
