@@ -49,6 +49,7 @@ def test_an_unknown_key_is_refused_by_name(toy, edit_runs):
     ("runs: []\nreport: {o*: {side: 3}}", "report, o.: pictures is missing"),
     ("runs: []\nchapters: [none.ipynb]", "no notebook notebooks/toy/none.ipynb"),
     ("runs: [{one: {notebook: run.ipynb}, one: {notebook: run.ipynb}}]", "line 1: 'one' stands here twice"),
+    ("runs: []\nuse: {one: {pictures: photos/}}", "use, one: python is missing"),
     ("runs: [\n  - x", "line 2: "), ("runs: []\ntitle: \0", "characters are not allowed"),
     ("- a\n- b", "wants a mapping, got"), (b"title: \xff\nruns: []", "can't decode byte 0xff"),
 ])
@@ -237,6 +238,14 @@ def test_a_role_is_what_runs_yml_says_or_what_the_setting_says():
     family = Family("toy", "Toy", {"runs": runs, "settings": settings})
     assert [family.role(variant) for variant in runs] == [
         "report's recipe", "in between", "as described", "in between", "step", "variation"]
+
+
+def test_how_a_network_is_used_is_what_the_first_pattern_says_with_its_name_and_parameters_filled_in():
+    family = Family("toy", "Toys", {"use": {"o*": {"python": "load('$name', $size, $other)\n", "pictures": "photos/"},
+                                            "*e": {"python": "load()"}}})
+    assert family.use("one", {"size": 64}) == {"python": "load('toy/one', 64, $other)",
+                                               "command": "htcv try toy/one photos/"}
+    assert family.use("three", {}) == {"python": "load()"} and family.use("two", {}) == {}
 
 
 def test_the_cost_of_status_grows_as_the_number_of_runs(toy, edit_runs):
