@@ -22,6 +22,10 @@ from htcv_lib.runs.records import Record, Results
 from htcv_lib.runs.statistics import minus
 
 PDF = "report-book.pdf"
+TYPESET = """async () => {
+    await Promise.race([window.MathJax?.startup?.promise, new Promise(done => setTimeout(done, 60000))]);
+    if (document.querySelector(".math:not(:has(mjx-container))")) throw new Error("a formula was not set");
+}"""
 BEHIND = ("book/cite", "book/licence")  # of the pages about the book, those that are printed
 PRINTED = "*, *::before { transition: none !important } article { break-before: page } article:first-of-type { " \
           "break-before: auto }"
@@ -56,16 +60,25 @@ def joined(html: Path, names: Sequence[str]) -> str:
     soups = {name: BeautifulSoup((html / f"{name}.html").read_text(encoding="utf-8"), "html.parser") for name in names}
     articles = [_article(name, soup, names) for name, soup in soups.items()]
     head = soups[names[0]].head
-    math = [f'<script src="{_from_top(name, script["src"])}"></script>' for name, soup in soups.items()
-            for script in soup.select('script[src*="mathjax"]')][:1]
+    math = next(filter(None, (_math(name, soup) for name, soup in soups.items())), "")
     for script in head.find_all("script"):
         script.decompose()
     for link in head.select("link[href]"):
         link["href"] = _from_top(names[0], link["href"])
     style = f"<style>{PRINTED}</style>"
     return (f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light">{head}{style}'
-            f'{"".join(math)}<body><main class="bd-main"><div class="bd-content">'
+            f'{math}<body><main class="bd-main"><div class="bd-content">'
             f'<div class="bd-article-container">{"".join(map(str, articles))}</div></div></main></body></html>')
+
+
+def _math(name: str, page: BeautifulSoup) -> str:
+    """What shows the formulas of a page, its settings first; empty for a page without formulas, which has settings."""
+    scripts = [script for script in page.head.find_all("script")
+               if "mathjax" in (script.get("src") or script.text).lower()]
+    if not any(script.get("src") for script in scripts):
+        return ""
+    return "".join(f'<script src="{_from_top(name, script["src"])}"></script>' if script.get("src") else str(script)
+                   for script in scripts)
 
 
 def _article(name: str, page: BeautifulSoup, names: Sequence[str]) -> Tag:
@@ -112,7 +125,7 @@ def print_pdf(html: Path, contents: dict, target: Path) -> None:
             page = browser.new_context(offline=True).new_page()
             page.set_default_timeout(600_000)
             page.goto(page_file.as_uri(), wait_until="load")
-            page.evaluate("() => window.MathJax?.startup?.promise")
+            page.evaluate(TYPESET)
             page.pdf(path=target, format="A4", outline=True, tagged=True, print_background=True,
                      display_header_footer=True, header_template="<span></span>", footer_template=FOOT,
                      margin={"top": "16mm", "bottom": "16mm", "left": "15mm", "right": "15mm"})

@@ -136,8 +136,9 @@ def mean_of(records: list[Record], metric: str) -> float | None:
 
 
 def leader(family: Family, metric: str, rows: Mapping[str, list[Record]]) -> str:
-    """The variant with the best mean, if there are several to compare."""
-    means = {variant: value for variant, records in rows.items() if (value := mean_of(records, metric)) is not None}
+    """The variant with the best mean that is no baseline, if there are several to compare."""
+    means = {variant: value for variant, records in rows.items() if family.role(variant) != "baseline"
+             and (value := mean_of(records, metric)) is not None}
     best = min if family.metrics.get(metric, {}).get("better") == "lower" else max
     return best(means, key=means.__getitem__) if len(means) > 1 else ""
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from bs4 import BeautifulSoup
 from htcv_lib.runs.project import Project
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "book"))
-from release import croissant, joined, printed_pages, release  # noqa: E402
+from release import croissant, joined, print_pdf, printed_pages, release  # noqa: E402
 
 PAGE = """<html><head><link rel="stylesheet" href="{up}_static/book.css"><script src="x.js"></script>{math}</head>
 <body><article class="bd-article"><section id="top"><h1>{title}</h1>{body}</section></article></body></html>"""
@@ -29,10 +30,11 @@ def html(tmp_path_factory) -> Path:
     (html / "book/pages/toy").mkdir(parents=True)
     (html / "index.html").write_text("<html></html>")
     (html / "claims.json").write_text("[]")
-    math = '<script src="../_static/mathjax/tex.js"></script>'
+    math = '<script>window.MathJax = {};</script><script src="../_static/mathjax/tex.js"></script>'
     (html / "book/errata.html").write_text(PAGE.format(up="../", title="Errata", math=math, body='<b id="black"></b>'))
+    settings = math.partition("<script src")[0]  # on every page, whether it has formulas or not
     (html / "book/pages/toy/chapter.html").write_text(
-        PAGE.format(up="../../../", title="Toy", math="", body=BODY.format(up="../../../")))
+        PAGE.format(up="../../../", title="Toy", math=settings, body=BODY.format(up="../../../")))
     return html
 
 
@@ -45,7 +47,17 @@ def test_joined_pages_keep_their_links_among_each_other_their_pictures_and_nothi
     assert page.img["src"] == "_images/a.svg" and "loading" not in page.img.attrs
     assert "folded" not in page.get_text().replace("unfolded", "") and "unfolded" in page.get_text()
     assert page.link["href"] == "_static/book.css"
-    assert [script["src"] for script in page.find_all("script")] == ["_static/mathjax/tex.js"]
+    settings, math = page.find_all("script")  # of the page that has formulas, though another stands first
+    assert settings.text == "window.MathJax = {};" and math["src"] == "_static/mathjax/tex.js"
+
+
+@pytest.mark.browser
+@pytest.mark.book
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium: apt-get install chromium")
+def test_the_whole_book_is_printed_with_its_formulas(built_book, root, tmp_path):
+    print_pdf(built_book, yaml.safe_load((root / "_toc.yml").read_text()), tmp_path / "book.pdf")
+    assert (tmp_path / "book.pdf").stat().st_size > 3e6  # a formula that is not set is an error
+    assert not (built_book / "printed.html").exists()
 
 
 def test_the_front_the_chapters_claims_and_errata_are_printed_in_the_order_of_the_book_and_no_run(root):
