@@ -136,7 +136,9 @@ def seeds_of(results: Results) -> Seeds:
     """The references of a family as its claims are decided by: values, sizes, parameters, what is counted."""
     parameters = {(record.variant, record.profile): record.parameters for record in results.all_references}
     counted = frozenset(name for name, about in results.family.metrics.items() if about.get("unit") == "runs")
-    return Seeds(results.seed_values, REFERENCE_PROFILES, lambda *of: parameters.get(of, {}), counted)
+    trained = {record.variant for record in results.all_references if record.data.get("fingerprint")}
+    computed = frozenset(record.variant for record in results.all_references) - trained
+    return Seeds(results.seed_values, REFERENCE_PROFILES, lambda *of: parameters.get(of, {}), counted, computed)
 
 
 def published_claims(project: Project, verdicts: Mapping[str, list[Verdict]]) -> dict[str, Any]:

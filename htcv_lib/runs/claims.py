@@ -134,6 +134,7 @@ class Seeds(NamedTuple):
     profiles: Sequence[str]  # the largest first
     parameters: Callable[[str, str], Mapping[str, Any]] = lambda variant, profile: {}
     counted: frozenset[str] = frozenset()  # metrics that are 1 in some runs and 0 in others
+    computed: frozenset[str] = frozenset()  # variants that train nothing
 
 
 class _Evidence(NamedTuple):
@@ -195,9 +196,9 @@ def _weigh(claim: Claim, seeds: Seeds, gates: Sequence[Gate]) -> _Evidence:
     runs = [f"{claim.family}/{variant}/s{seed}" for side in claim.sides for variant in side for seed in by_seed]
     values = list(by_seed.values())
     if not claim.collapse and claim.metric not in seeds.counted and all(
-            len(set(seeds.values(variant, claim.metric, profile).values())) == 1 for side in claim.sides
-            for variant in side):
-        values = values[:1]  # computed, not trained: the same in every seed
+            variant in seeds.computed and len(set(seeds.values(variant, claim.metric, profile).values())) == 1
+            for side in claim.sides for variant in side):
+        values = values[:1]
     if claim.collapse:
         estimate, words = _shares(values)
     else:

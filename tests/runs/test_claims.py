@@ -169,10 +169,13 @@ def test_collapses_are_counted_with_wilsons_interval(collapsed, word, low):
 
 def test_what_is_computed_and_not_trained_is_one_value_however_many_seeds():
     single = {"variant": "a", "metric": "accuracy", "at_least": 0.7}
-    verdict = first(claim(single=single), lambda *_: dict.fromkeys(range(10), 0.9))
+    verdict = first(claim(single=single), lambda *_: dict.fromkeys(range(10), 0.9), computed=frozenset("a"))
     assert (verdict.word, verdict.so_far, verdict.n) == ("undecided", "", 1)
-    counted = first(claim(single=single), lambda *_: dict.fromkeys(range(10), 0.9), counted=frozenset({"accuracy"}))
+    counted = first(claim(single=single), lambda *_: dict.fromkeys(range(10), 0.9), counted=frozenset({"accuracy"}),
+                    computed=frozenset("a"))
     assert (counted.word, counted.n) == ("supported", 10)
+    trained = first(claim(single=single), lambda *_: dict.fromkeys(range(10), 0.9))
+    assert (trained.word, trained.n) == ("supported", 10)  # ten trainings that all agree
 
 
 def test_holm_counts_what_is_listed_headlines_apart_from_the_rest_whatever_has_run():
@@ -426,9 +429,11 @@ def recomputed(entry: dict, enough: int) -> tuple[str, float]:
                  for word, side in sides.items()} if values else {}
     else:
         def beyond(bound: float, side: str) -> float:
+            if np.ptp(values) < 1e-12:  # all trainings agree
+                return float(not (values[0] > bound if side == "greater" else values[0] < bound))
             return stats.ttest_1samp(values, bound, alternative=side).pvalue
 
-        if len(values) < 2 or np.ptp(values) < 1e-12:
+        if len(values) < 2 or entry["n"] == 1:
             return "constant", math.nan
         if {"at_least", "at_most"} & set(test):
             bound, up = test.get("at_least", test.get("at_most")), "at_least" in test
@@ -453,7 +458,8 @@ def test_every_published_verdict_is_recomputed_by_scipy_alone():
         words = {entry["id"]: recomputed(entry, found["enough"]) for entry in tests}
         for leading in (True, False):
             group = [entry for entry in tests if bool(entry["decides"]) is leading]
-            usable = [entry["id"] for entry in group if entry["n"] >= found["enough"]]
+            usable = [entry["id"] for entry in group if entry["n"] >= found["enough"]
+                      and math.isfinite(words[entry["id"]][1])]
             p_values = [words[entry["id"]][1] if entry["id"] in usable else 1.0 for entry in group]
             adjusted = dict(zip([entry["id"] for entry in group], multipletests(p_values, method="holm")[1],
                                 strict=True)) if group else {}
