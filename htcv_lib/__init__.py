@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 MOST = 20  # pictures of your own on one sheet
 
 
-def load(name: str):
+def load(name: str, profile: str = ""):
     """The trained network of a reference, with its weights, in evaluation mode, on the CPU.
 
     The headline networks' weights are committed beside their records, in float16; of others the ones that this machine
@@ -15,6 +15,7 @@ def load(name: str):
 
     Args:
         name: "vae/mnist-done-well", seed 0, or with a seed, "vae/mnist-done-well/s1".
+        profile: Of which size, where a run has references of several; default: the one that tables compare.
 
     Returns a network of its family; the docstring of its class says what it takes. Of a game, the one that draws.
 
@@ -27,7 +28,7 @@ def load(name: str):
 
     from htcv_lib.runs import find_weights
 
-    results, record = _reference(name)
+    results, record = _reference(name, profile)
     weights = load_file(find_weights(record, results.project))
     part = results.family.variants[record.variant].get("weights")
     if isinstance(part, str):
@@ -79,13 +80,18 @@ def show(name: str, paths: Iterable[str | Path], label: int | None = None, say: 
         return sheet(network, torch.cat([image for _, image in found]), [name for name, _ in found], **asked)
 
 
-def _reference(name: str) -> tuple:
-    """The results of a run's family, and its reference. Errors: KeyError for a run without one."""
+def _reference(name: str, profile: str = "") -> tuple:
+    """The results of a run's family, and its reference, of one profile if asked for. Errors: KeyError for a run without one."""
     from htcv_lib.runs import Results, split_name
 
     family, variant, seed = split_name(name if name.count("/") == 2 else f"{name}/s0")
     results = Results(family)
-    return results, results.reference(variant, seed)
+    if not profile:
+        return results, results.reference(variant, seed)
+    for record in results.of_profile(profile):
+        if (record.variant, record.seed) == (variant, seed):
+            return results, record
+    raise KeyError(f"no reference of {family}/{variant}/s{seed}, profile {profile}")
 
 
 def _read_all(paths: Iterable[str | Path], read: Callable, say: Callable[[str], None]) -> list[tuple]:

@@ -44,7 +44,7 @@ def test_a_reference_is_complete_and_of_a_planned_run(record):
 
 @pytest.mark.parametrize("record", [r for r in REFERENCES if "published" in r.data], ids=named)
 def test_published_weights_make_the_records_network(record):
-    network = load(record.run)
+    network = load(record.run, record.profile)
     assert not network.training
     assert all(value.isfinite().all() for value in network.state_dict().values())
     if record.family == "neural_renderer":
