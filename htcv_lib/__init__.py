@@ -81,7 +81,10 @@ def show(name: str, paths: Iterable[str | Path], label: int | None = None, say: 
 
 
 def _reference(name: str, profile: str = "") -> tuple:
-    """The results of a run's family, and its reference, of one profile if asked for. Errors: KeyError for a run without one."""
+    """The results of a run's family, and its reference, of one profile if asked for.
+
+    Errors: KeyError for a run without one.
+    """
     from htcv_lib.runs import Results, split_name
 
     family, variant, seed = split_name(name if name.count("/") == 2 else f"{name}/s0")
